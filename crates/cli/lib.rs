@@ -1,0 +1,1 @@
+//! What the five programs share: messages, progress, exit codes.

@@ -1,0 +1,1 @@
+//! Plan, draws, augmentation, worker threads and the ring of batches.

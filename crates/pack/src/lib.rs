@@ -1,0 +1,1 @@
+//! From archives of photos to shards: sources, decode, resize, write; statistics and PCA.

@@ -1,0 +1,1 @@
+//! The training loop: recipes, evaluation, the folder of a run, resume.
