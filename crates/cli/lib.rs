@@ -1,1 +1,15 @@
-//! What the five programs share: messages, progress, exit codes.
+//! What the five programs share: exit codes and messages, progress, stopping, and the small table of devices.
+//!
+//! Only here do `clap`, `indicatif` and `anyhow` live, and only here is a concrete backend named.
+#![forbid(unsafe_code)]
+
+pub mod bench;
+pub mod evaluate;
+pub mod input;
+pub mod messages;
+pub mod pack;
+pub mod pca;
+pub mod progress;
+pub mod sample;
+pub mod stop;
+pub mod train;

@@ -1,0 +1,81 @@
+//! How a program ends and what it says then.
+//!
+//! Exit codes: 0 done, 1 done with complaints, 2 could not. An error is one line with its chain of causes, then
+//! `hint:` with what to do. A reader that closes the pipe ends a program quietly.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+/// How a program ended, when it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Everything was done.
+    Done,
+    /// Done, but something needs looking at: photos refused, damage found, a run stopped early.
+    Complaints,
+}
+
+/// An error of the programs themselves: what is wrong and what to do.
+#[derive(Debug)]
+pub struct Refusal {
+    cause: String,
+    hint: Option<String>,
+}
+
+impl Refusal {
+    /// Cause and hint.
+    pub fn new(cause: impl Into<String>, hint: impl Into<String>) -> Self {
+        Refusal { cause: cause.into(), hint: Some(hint.into()) }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+/// Runs a program to its exit code.
+pub fn conclude(name: &str, run: impl FnOnce() -> anyhow::Result<Exit>) -> ExitCode {
+    match run() {
+        Ok(Exit::Done) => ExitCode::SUCCESS,
+        Ok(Exit::Complaints) => ExitCode::from(1),
+        Err(error) if closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // If standard error is closed there is nobody left to tell.
+            let mut stderr = io::stderr().lock();
+            let _ = writeln!(stderr, "{name}: {error:#}");
+            if let Some(hint) = hint(&error) {
+                let _ = writeln!(stderr, "hint: {hint}");
+            }
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints a line on standard output; a closed pipe is an error that [`conclude`] takes for a good end.
+pub fn say(line: impl fmt::Display) -> anyhow::Result<()> {
+    writeln!(io::stdout().lock(), "{line}")?;
+    Ok(())
+}
+
+fn closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|e| e.downcast_ref::<io::Error>())
+        .any(|e| e.kind() == io::ErrorKind::BrokenPipe)
+}
+
+/// The first hint along the chain of causes.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    error.chain().find_map(|e| {
+        None.or_else(|| e.downcast_ref::<Refusal>().and_then(|e| e.hint.clone()))
+            .or_else(|| e.downcast_ref::<alexnet_shard::Error>().and_then(|e| e.hint()))
+            .or_else(|| e.downcast_ref::<alexnet_pack::Error>().and_then(|e| e.hint()))
+            .or_else(|| e.downcast_ref::<alexnet_net::Error>().and_then(|e| e.hint()))
+            .or_else(|| e.downcast_ref::<alexnet_train::Error>().and_then(|e| e.hint()))
+    })
+}

@@ -1,0 +1,83 @@
+//! What can stop a run, each with what to do about it.
+
+use std::path::PathBuf;
+
+/// A failure of training or evaluation.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No built-in recipe and no file of that name.
+    #[error("recipe {name}: {source}")]
+    NoRecipe {
+        /// As given.
+        name: String,
+        /// Why the file could not be read.
+        source: std::io::Error,
+    },
+    /// A recipe that cannot be followed.
+    #[error("recipe {origin}: {cause}")]
+    Recipe {
+        /// Name or file.
+        origin: String,
+        /// What is wrong.
+        cause: String,
+    },
+    /// The run's folder cannot be read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The run's folder belongs to something else.
+    #[error("{}: {cause}", path.display())]
+    Foreign {
+        /// The folder or the file in it.
+        path: PathBuf,
+        /// What does not fit.
+        cause: String,
+    },
+    /// Another process trains in the folder.
+    #[error("{}: another process is training here", path.display())]
+    Busy {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Data and network do not fit.
+    #[error("{0}")]
+    Mismatch(String),
+    /// The loss is no number any more.
+    #[error("the loss is {loss} after step {step}")]
+    Diverged {
+        /// The step.
+        step: u64,
+        /// The loss.
+        loss: f64,
+    },
+    /// The loader failed.
+    #[error(transparent)]
+    Load(#[from] alexnet_load::Error),
+    /// The network or a checkpoint failed.
+    #[error(transparent)]
+    Net(#[from] alexnet_net::Error),
+}
+
+impl Error {
+    /// What to do, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        let names = || crate::recipe::Recipe::names().collect::<Vec<_>>().join(", ");
+        match self {
+            Error::NoRecipe { .. } => Some(format!("built-in recipes are {}; others are TOML files", names())),
+            Error::Recipe { .. } => {
+                Some("`--recipe original-2012` is a complete example, in crates/train/recipes".into())
+            }
+            Error::Foreign { .. } => Some("choose another --out, or give the same options as before".into()),
+            Error::Busy { .. } => Some("wait for it, or choose another --out".into()),
+            Error::Diverged { .. } => Some("lower the rates of the recipe, or start from another seed".into()),
+            Error::Load(alexnet_load::Error::Record { .. }) => {
+                Some("`imagenet-pack verify` finds every damaged byte of a set".into())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! A recipe: everything about a training run that is not the network, the data or the machine.
+//!
+//! Recipes are TOML tables; the built-in ones are the files in `recipes/`, whose comments name their sources. A
+//! recipe of the user's own has the same form. Unknown keys are refused, so that a misspelt one cannot pass.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Error;
+use crate::schedule::Schedule;
+
+/// Hyper-parameters of a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Its name, for people.
+    pub name: String,
+    /// Samples in a global batch.
+    pub batch: u32,
+    /// Epochs to train.
+    pub epochs: u32,
+    /// Momentum of the update rule.
+    pub momentum: f32,
+    /// Weight decay; never applied to biases.
+    pub weight_decay: f32,
+    /// How pixels become inputs.
+    pub input: Input,
+    /// Learning rates over time.
+    pub schedule: Schedule,
+}
+
+/// How pixels become inputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// What is subtracted.
+    pub mean: MeanKind,
+    /// How PCA lighting is scaled.
+    pub lighting: LightingKind,
+    /// Whether lit pixels are divided by 1 + 0.1, as the 2012 code does while its noise is on.
+    pub attenuate: bool,
+}
+
+/// What is subtracted from the pixels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MeanKind {
+    /// The mean image, at the pixel's own place in the record.
+    Aligned,
+    /// The centre of the mean image, wherever the crop lies.
+    Centre,
+    /// One value a channel.
+    Channel,
+}
+
+/// How strong PCA lighting is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LightingKind {
+    /// 0.1 times the standard deviations along the principal axes (the 2012 code).
+    Stddev,
+    /// 0.1 times the eigenvalues for pixels in [0, 1] (the paper's formula).
+    Eigenvalue,
+    /// No lighting.
+    None,
+}
+
+const BUILT_IN: [(&str, &str); 4] = [
+    ("paper", include_str!("../recipes/paper.toml")),
+    ("original-2010", include_str!("../recipes/original-2010.toml")),
+    ("original-2012", include_str!("../recipes/original-2012.toml")),
+    ("modern", include_str!("../recipes/modern.toml")),
+];
+
+impl Recipe {
+    /// Names of the built-in recipes.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        BUILT_IN.iter().map(|(name, _)| *name)
+    }
+
+    /// A built-in recipe by name, or else the TOML file at that path.
+    pub fn find(name: &str) -> Result<Self, Error> {
+        if let Some((_, text)) = BUILT_IN.iter().find(|(n, _)| *n == name) {
+            return Recipe::parse(text, name);
+        }
+        let text = std::fs::read_to_string(Path::new(name))
+            .map_err(|source| Error::NoRecipe { name: name.to_owned(), source })?;
+        Recipe::parse(&text, name)
+    }
+
+    /// Reads a recipe from TOML; `origin` names it in errors.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, Error> {
+        let bad = |cause: String| Error::Recipe { origin: origin.to_owned(), cause };
+        let recipe: Recipe = toml::from_str(text).map_err(|e| bad(e.to_string().trim_end().to_owned()))?;
+        recipe.check().map_err(bad)?;
+        Ok(recipe)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.batch == 0 || self.epochs == 0 {
+            return Err("batch and epochs must be at least 1".into());
+        }
+        for (name, value) in [("momentum", self.momentum), ("weight_decay", self.weight_decay)] {
+            if !(0.0..1.0).contains(&value) {
+                return Err(format!("{name} is {value}, not in 0 .. 1"));
+            }
+        }
+        self.schedule.check()
+    }
+
+    /// The recipe as TOML, for the run's folder.
+    pub fn to_toml(&self) -> String {
+        toml::to_string(self).expect("a recipe has only tables, numbers and strings")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_recipes_parse_and_survive_a_round_trip() {
+        for name in Recipe::names() {
+            let recipe = Recipe::find(name).unwrap();
+            assert_eq!(recipe.name, name);
+            assert_eq!(Recipe::parse(&recipe.to_toml(), name).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn a_misspelt_key_is_named() {
+        let text = include_str!("../recipes/paper.toml").replace("momentum", "momentun");
+        let error = Recipe::parse(&text, "mine.toml").unwrap_err().to_string();
+        assert!(error.contains("mine.toml") && error.contains("momentun"), "{error}");
+    }
+
+    #[test]
+    fn a_missing_file_names_the_built_in_recipes() {
+        let error = Recipe::find("nowhere.toml").unwrap_err();
+        assert!(error.to_string().contains("nowhere.toml"));
+        assert!(error.hint().unwrap().contains("original-2012"));
+    }
+}

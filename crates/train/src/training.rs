@@ -1,0 +1,242 @@
+//! The training loop: batches in, updates, validation after each epoch, checkpoints.
+//!
+//! The loop is a pure function of the job and the state it starts from; times go to the log and the watcher only.
+//! A checkpoint is written at the end of each epoch, every [`Job::checkpoint_every`] updates, and when asked to stop.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use alexnet_load::{Config, Drawer, Loader, Order, Plan, Rank, Records, Stages, Subset, View};
+use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, UpdateRule};
+
+use crate::error::Error;
+use crate::evaluation::{Evaluation, Photos, evaluate};
+use crate::folder::Folder;
+use crate::input::Colour;
+use crate::log::{Log, Record};
+use crate::recipe::Recipe;
+use crate::saved::Saved;
+use crate::schedule::Rates;
+use crate::state::{Length, State};
+
+/// Everything a run needs besides the network on its devices and its folder.
+pub struct Job {
+    /// The network.
+    pub net: Net,
+    /// The recipe, with the batch size that is used.
+    pub recipe: Recipe,
+    /// Seed of weights, order, draws and dropout.
+    pub seed: u64,
+    /// When the run ends.
+    pub length: Length,
+    /// Training photos.
+    pub records: Arc<dyn Records>,
+    /// Which of them.
+    pub subset: Subset,
+    /// Photos to validate on; none to skip validation.
+    pub validation: Option<Photos>,
+    /// Mean and lighting.
+    pub colour: Colour,
+    /// The class table.
+    pub classes: Vec<alexnet_net::Class>,
+    /// Loader threads.
+    pub loader_threads: usize,
+    /// Updates between two checkpoints within an epoch.
+    pub checkpoint_every: u64,
+    /// Updates between two log records.
+    pub log_every: u64,
+}
+
+/// Is told how a run goes.
+pub trait Watcher {
+    /// A log record was written; `stages` are the loader's times in this epoch.
+    fn record(&mut self, record: &Record, stages: Option<&Stages>);
+    /// `step` updates are done.
+    fn step(&mut self, step: u64);
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Ending {
+    /// It reached its length.
+    Finished(Option<Evaluation>),
+    /// It was complete before.
+    WasFinished,
+    /// It was asked to stop; the same command goes on from here.
+    Stopped,
+}
+
+impl Job {
+    fn plan(&self) -> Plan {
+        Plan {
+            seed: self.seed,
+            subset: self.subset,
+            order: Order::Shuffled,
+            batch: self.recipe.batch,
+            rank: Rank::ALONE,
+        }
+    }
+
+    /// Updates in one epoch.
+    pub fn batches(&self) -> u64 {
+        self.plan().batches()
+    }
+
+    fn crop(&self) -> [usize; 2] {
+        let [_, height, width] = self.net.input;
+        [width, height]
+    }
+
+    fn loader(&self, state: &State, noise: bool) -> Result<Loader, Error> {
+        let (record, crop) = (self.records.size(), self.crop());
+        let lighting = if noise { self.colour.lighting(&self.recipe.input) } else { None };
+        let augment = self.colour.augment(&self.recipe.input, record, crop, lighting.is_some());
+        augment.check()?;
+        let slack = [(record[0] - crop[0]) as u32, (record[1] - crop[1]) as u32];
+        Ok(Loader::new(
+            self.records.clone(),
+            Config {
+                plan: self.plan(),
+                drawer: Drawer { seed: self.seed, slack, view: View::Random, lighting },
+                augment,
+                start: (state.epoch, state.batch),
+                end: state.epoch + 1,
+                threads: self.loader_threads,
+                slots: 3,
+                labelled: true,
+            },
+        )?)
+    }
+
+    /// The update rule at `rates` for a global batch.
+    fn rule<B: Backend>(&self, network: &Network<B>, rates: &Rates, global_batch: u64) -> UpdateRule {
+        let decay = f64::from(self.recipe.weight_decay);
+        let rate = |name: &str| {
+            let (layer, kind) = name.split_once('.').unwrap_or((name, ""));
+            let own = rates.of(layer);
+            Rate { rate: if kind == "bias" { own.biases } else { own.weights }, decay }
+        };
+        UpdateRule {
+            momentum: f64::from(self.recipe.momentum),
+            global_batch: global_batch as usize,
+            rates: network.parameter_table().iter().map(|p| rate(&p.name)).collect(),
+        }
+    }
+
+    fn validate<B: Backend>(&self, network: &mut Network<B>) -> Result<Option<Evaluation>, Error> {
+        let Some(photos) = &self.validation else { return Ok(None) };
+        let augment = self.colour.augment(&self.recipe.input, photos.records.size(), self.crop(), false);
+        evaluate(network, photos, &augment, self.loader_threads, &mut |_| {}).map(Some)
+    }
+}
+
+/// Trains until the job's length is reached or `stop` is raised.
+///
+/// # Errors
+/// Whatever the loader, the devices or the folder cannot do; [`Error::Diverged`] when the loss is no number.
+pub fn train<B: Backend>(
+    job: &Job,
+    network: &mut Network<B>,
+    folder: &Folder,
+    watcher: &mut dyn Watcher,
+    stop: &AtomicBool,
+) -> Result<Ending, Error> {
+    let mut state = Saved::restore(job, network, folder)?;
+    if state.is_over(job.length) {
+        return Ok(Ending::WasFinished);
+    }
+    let mut log = Log::open(&folder.file("log.jsonl"), state.step)?;
+    let mut last = None;
+    while !state.is_over(job.length) {
+        let stages = epoch(job, network, folder, &mut state, &mut log, watcher, stop)?;
+        let Some(stages) = stages else { return Ok(Ending::Stopped) };
+        last = job.validate(network)?;
+        if let Some(evaluation) = &last {
+            let record = Record::Validation {
+                step: state.step,
+                epoch: state.epochs(job.batches()),
+                loss: evaluation.loss,
+                top1_error: evaluation.top1_error,
+                top5_error: evaluation.top5_error,
+                images: evaluation.images,
+            };
+            log.add(&record)?;
+            watcher.record(&record, Some(&stages));
+            job.recipe.schedule.validated(evaluation.top1_error, &mut state.stall);
+            if state.best.is_none_or(|best| evaluation.top1_error < best) {
+                state.best = Some(evaluation.top1_error);
+                Saved::write(job, network, &state, &folder.best())?;
+            }
+        }
+        Saved::write(job, network, &state, &folder.last())?;
+    }
+    Ok(Ending::Finished(last))
+}
+
+/// Trains to the end of the epoch or of the run. None if it was asked to stop.
+fn epoch<B: Backend>(
+    job: &Job,
+    network: &mut Network<B>,
+    folder: &Folder,
+    state: &mut State,
+    log: &mut Log,
+    watcher: &mut dyn Watcher,
+    stop: &AtomicBool,
+) -> Result<Option<Stages>, Error> {
+    let batches = job.batches();
+    let length = job.length.epochs(batches);
+    let rates = |state: &State| job.recipe.schedule.rates(state.epochs(batches), length, &state.stall);
+    let mut loader = job.loader(state, rates(state).noise)?;
+    let (mut score, mut since) = (BatchScore::default(), Instant::now());
+    while let Some(batch) = loader.next() {
+        let batch = batch?;
+        let rates = rates(state);
+        let key = DropoutKey {
+            seed: job.seed,
+            epoch: batch.epoch(),
+            first_position: batch.positions().start,
+        };
+        network.train_batch(batch.floats(), batch.labels(), key)?;
+        let rule = job.rule(network, &rates, batch.global_len());
+        network.update(&rule)?;
+        score += network.score()?;
+        drop(batch);
+        state.step += 1;
+        state.batch += 1;
+        if !score.loss_sum.is_finite() {
+            return Err(Error::Diverged { step: state.step, loss: score.loss_sum });
+        }
+        watcher.step(state.step);
+        let ended = state.batch == batches || state.is_over(job.length);
+        if state.step.is_multiple_of(job.log_every) || ended {
+            let record = Record::Train {
+                step: state.step,
+                epoch: state.epochs(batches),
+                loss: score.loss_sum / score.n as f64,
+                top1_error: 1.0 - score.top1 as f64 / score.n as f64,
+                rate: rates.all.weights,
+                images_per_second: score.n as f64 / since.elapsed().as_secs_f64(),
+            };
+            log.add(&record)?;
+            watcher.record(&record, None);
+            (score, since) = (BatchScore::default(), Instant::now());
+        }
+        if ended {
+            break;
+        }
+        if stop.load(Ordering::Relaxed) {
+            Saved::write(job, network, state, &folder.last())?;
+            return Ok(None);
+        }
+        if state.step.is_multiple_of(job.checkpoint_every) {
+            Saved::write(job, network, state, &folder.last())?;
+        }
+    }
+    let stages = loader.stages();
+    if state.batch == batches {
+        state.epoch += 1;
+        state.batch = 0;
+    }
+    Ok(Some(stages))
+}
