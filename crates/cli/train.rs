@@ -1,0 +1,330 @@
+//! `train`: from a packed set to a trained network, resumable by the same command.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use alexnet_load::{Records, Subset};
+use alexnet_net::{ClassName, Net, Network, Parameters};
+use alexnet_pack::pca::Statistics;
+use alexnet_shard::{Access, ShardSet, Split};
+use alexnet_train::{
+    Colour, Description, Ending, Evaluation, Folder, Job, Length, LightingKind, Photos, Recipe, train,
+};
+use anyhow::Context;
+use clap::Parser;
+
+use crate::device::{self, Device};
+use crate::input::{SplitRecords, cores};
+use crate::messages::{Exit, Refusal, say};
+use crate::progress::size;
+use crate::stop;
+use crate::summary;
+use crate::watch::Watch;
+
+/// Train the AlexNet of 2012 on a packed set.
+#[derive(Parser, Clone)]
+#[command(name = "train", version)]
+pub struct Args {
+    /// Folder of a packed set
+    #[arg(long, required_unless_present_any = ["sample", "summary"])]
+    pub data: Option<PathBuf>,
+    /// Folder of the run; the same command continues it [default with --sample: runs/sample]
+    #[arg(long, required_unless_present_any = ["sample", "summary", "dry_run"])]
+    pub out: Option<PathBuf>,
+    /// Generate the built-in sample, pack it, train a narrow network on it and evaluate that
+    #[arg(long, conflicts_with_all = ["data", "summary", "dry_run"])]
+    pub sample: bool,
+    /// Network: paper (the text, literally) or original (configuration 145 of the 2012 source)
+    #[arg(long, default_value = "original")]
+    pub net: String,
+    /// Recipe: paper, original-2010, original-2012, modern, or a TOML file [default: paper or original-2012, as --net]
+    #[arg(long)]
+    pub recipe: Option<String>,
+    /// Where to run: auto, cpu, cuda, cuda:0 or cuda:0,1
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
+    /// Columns of the network; the paper has 2
+    #[arg(long, default_value_t = 2)]
+    pub columns: usize,
+    /// Divide the widths of all hidden layers
+    #[arg(long, default_value_t = 1)]
+    pub narrow: usize,
+    /// Width and height of the network's input [default: 7/8 of the records, 224 of 256]
+    #[arg(long)]
+    pub crop: Option<usize>,
+    /// Epochs to train [default: the recipe's]
+    #[arg(long, conflicts_with = "steps")]
+    pub epochs: Option<u32>,
+    /// Updates to train, instead of epochs
+    #[arg(long)]
+    pub steps: Option<u64>,
+    /// Samples in a batch [default: the recipe's]
+    #[arg(long)]
+    pub batch: Option<u32>,
+    /// Seed of weights, order, draws and dropout
+    #[arg(long, default_value_t = 2012)]
+    pub seed: u64,
+    /// Colour statistics for lighting: set, krizhevsky, or a file written by `imagenet-pca --json`
+    #[arg(long, default_value = "set")]
+    pub pca: String,
+    /// Without a val split, this share of the training photos is held out for validation
+    #[arg(long, default_value_t = 0.05)]
+    pub hold_out: f64,
+    /// Compute threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Loader threads
+    #[arg(long, default_value_t = 1)]
+    pub loader_threads: usize,
+    /// Updates between two checkpoints within an epoch
+    #[arg(long, default_value_t = 500)]
+    pub checkpoint_every: u64,
+    /// Updates between two lines of the log
+    #[arg(long, default_value_t = 10)]
+    pub log_every: u64,
+    /// Print the network's layers and sizes, and stop
+    #[arg(long)]
+    pub summary: bool,
+    /// Print what would be done, with counts and memory, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// No progress
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// A run that is ready to start.
+pub struct Prepared {
+    /// What to train.
+    pub job: Job,
+    /// What decides the result.
+    pub description: Description,
+}
+
+/// Runs the program.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    if args.sample {
+        return crate::sample::run(&args);
+    }
+    if args.summary {
+        let net = net(&args, 1000, args.crop.unwrap_or(224))?;
+        return summary::print(&net).map(|()| Exit::Done);
+    }
+    let data = args.data.clone().context("--data is required")?;
+    let set = Arc::new(ShardSet::open(&data, Access::Map)?);
+    let prepared = prepare(&args, set, recipe(&args)?, None)?;
+    if args.dry_run {
+        return forecast(&args, &prepared.job).map(|()| Exit::Done);
+    }
+    let out = args.out.clone().context("--out is required")?;
+    execute(&args, &prepared, &data, &out).map(|(exit, _)| exit)
+}
+
+fn recipe(args: &Args) -> anyhow::Result<Recipe> {
+    let default = if args.net == "paper" { "paper" } else { "original-2012" };
+    let mut recipe = Recipe::find(args.recipe.as_deref().unwrap_or(default))?;
+    if let Some(batch) = args.batch {
+        if batch == 0 {
+            return Err(Refusal::new("--batch 0", "a batch needs at least one sample").into());
+        }
+        recipe.batch = batch;
+    }
+    Ok(recipe)
+}
+
+fn net(args: &Args, classes: usize, crop: usize) -> anyhow::Result<Net> {
+    let net = Net::preset(&args.net, args.columns, classes)?;
+    let net = match args.narrow {
+        1 => net,
+        0 => return Err(Refusal::new("--narrow 0", "1 keeps the widths, 8 divides them by 8").into()),
+        divisor => net.narrowed(divisor, (4096 / divisor).max(args.columns)),
+    };
+    let net = net.with_input(crop);
+    net.shapes()?;
+    Ok(net)
+}
+
+/// Puts a run together from the arguments and an open set. `own_net` replaces the net of the arguments.
+pub fn prepare(
+    args: &Args,
+    set: Arc<ShardSet>,
+    recipe: Recipe,
+    own_net: Option<Net>,
+) -> anyhow::Result<Prepared> {
+    let records = Arc::new(SplitRecords::new(set.clone(), Split::Train)?);
+    let split = records.split();
+    let side = split.width().min(split.height());
+    let crop = args.crop.unwrap_or(side * 7 / 8);
+    if crop == 0 || crop > side {
+        let hint = format!("the set's records are {}×{}", split.width(), split.height());
+        return Err(Refusal::new(format!("--crop {crop} does not fit"), hint).into());
+    }
+    let net = match own_net {
+        Some(net) => net,
+        None => net(args, set.classes().len(), crop)?,
+    };
+    let (mean_image, colour_name, statistics) = colour(args, &records, &recipe)?;
+    let (subset, validation, validation_name) = validation(args, &set, &records)?;
+    let length = match (args.steps, args.epochs) {
+        (Some(steps), _) => Length::Steps(steps),
+        (None, Some(epochs)) => Length::Epochs(epochs),
+        (None, None) => Length::Epochs(recipe.epochs),
+    };
+    let job = Job {
+        net,
+        recipe,
+        seed: args.seed,
+        length,
+        records: records.clone(),
+        subset,
+        validation,
+        colour: Colour {
+            mean_image,
+            vectors: statistics.0,
+            variances: statistics.1,
+        },
+        classes: set
+            .classes()
+            .iter()
+            .map(|c| ClassName { wnid: c.wnid.clone(), words: c.words.clone() })
+            .collect(),
+        loader_threads: args.loader_threads.max(1),
+        checkpoint_every: args.checkpoint_every.max(1),
+        log_every: args.log_every.max(1),
+    };
+    let description = Description {
+        net: serde_json::to_value(&job.net)?,
+        recipe: serde_json::to_value(&job.recipe)?,
+        data: set.identity().to_string(),
+        colour: colour_name,
+        validation: validation_name,
+        seed: args.seed,
+        length: length.to_string(),
+    };
+    Ok(Prepared { job, description })
+}
+
+type Axes = ([[f64; 3]; 3], [f64; 3]);
+
+/// Mean image of the set, and the axes of lighting by the name the user gave.
+fn colour(
+    args: &Args,
+    records: &SplitRecords,
+    recipe: &Recipe,
+) -> anyhow::Result<(Vec<f32>, String, Axes)> {
+    let split = records.split();
+    let photos = split.len() as f64;
+    let mean_image = split.pixel_sums()?.iter().map(|sum| (*sum as f64 / photos) as f32).collect();
+    if recipe.input.lighting == LightingKind::None {
+        return Ok((mean_image, "no lighting".into(), ([[0.0; 3]; 3], [0.0; 3])));
+    }
+    let (name, axes) = match args.pca.as_str() {
+        "set" => {
+            let s = Statistics::from_moments(&split.moments());
+            ("set".to_owned(), (s.eigenvectors, s.eigenvalues))
+        }
+        "krizhevsky" => {
+            let k = &alexnet_datasets::statistics::KRIZHEVSKY;
+            ("krizhevsky".to_owned(), (k.vectors, k.deviations.map(|s| s * s)))
+        }
+        file => {
+            let text = std::fs::read_to_string(file).with_context(|| format!("--pca {file}"))?;
+            let statistics: Statistics = serde_json::from_str(&text).map_err(|e| {
+                Refusal::new(format!("--pca {file}: {e}"), "give set, krizhevsky, or what `imagenet-pca --json` printed")
+            })?;
+            let axes = (statistics.eigenvectors, statistics.eigenvalues);
+            (format!("{axes:?}"), axes)
+        }
+    };
+    Ok((mean_image, name, axes))
+}
+
+/// Training photos, validation photos, and what the latter are in words.
+fn validation(
+    args: &Args,
+    set: &Arc<ShardSet>,
+    train: &Arc<SplitRecords>,
+) -> anyhow::Result<(Subset, Option<Photos>, String)> {
+    let len = train.len();
+    if let Some(val) = set.split(Split::Val) {
+        let records = Arc::new(SplitRecords::new(set.clone(), Split::Val)?);
+        let photos = Photos { records, subset: Subset::all(val.len()) };
+        return Ok((Subset::all(len), Some(photos), "val split".into()));
+    }
+    if !(0.0..1.0).contains(&args.hold_out) {
+        let cause = format!("--hold-out {}", args.hold_out);
+        return Err(Refusal::new(cause, "give a share of the training photos, 0 ..= 0.99").into());
+    }
+    let held_out = (len as f64 * args.hold_out).round() as u64;
+    if held_out == 0 {
+        return Ok((Subset::all(len), None, "none".into()));
+    }
+    let (subset, held) = Subset::hold_out(len, held_out, args.seed);
+    let photos = Photos { records: train.clone(), subset: held };
+    Ok((subset, Some(photos), format!("{held_out} of the training photos")))
+}
+
+/// Says what a run would do and need.
+fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
+    let summary = job.net.summary()?;
+    let batches = job.batches();
+    let parameters = summary.parameters as u64 * 4;
+    say(format_args!("network      {}, {} columns, {} classes", job.net.preset, job.net.columns, job.net.classes))?;
+    say(format_args!("training     {} photos, {} updates an epoch", job.subset.len(), batches))?;
+    let validation = job.validation.as_ref().map_or(0, |v| v.subset.len());
+    say(format_args!("validation   {validation} photos"))?;
+    say(format_args!("length       {}, {} updates", job.length, job.length.steps(batches)))?;
+    say(format_args!("parameters   {} ({})", summary.parameters, size(parameters)))?;
+    say(format_args!("device       {}", args.device.choose()?.why))?;
+    let [channels, height, width] = job.net.input;
+    let ring = 3 * u64::from(job.recipe.batch) * (channels * height * width * 4) as u64;
+    say(format_args!("memory       weights, velocities, gradients {}; ring of batches {}", size(3 * parameters), size(ring)))?;
+    say(format_args!("checkpoints  2 of {}", size(2 * parameters)))
+}
+
+/// Trains; gives the last evaluation too.
+pub fn execute(
+    args: &Args,
+    prepared: &Prepared,
+    data: &Path,
+    out: &Path,
+) -> anyhow::Result<(Exit, Option<Evaluation>)> {
+    let job = &prepared.job;
+    let choice = args.device.choose()?;
+    let folder = Folder::take(out, &prepared.description)?;
+    remember(&folder, job, data)?;
+    let stop = stop::on_interrupt();
+    let threads = args.threads.unwrap_or_else(cores).max(1);
+    let backend = device::cpu(&job.net, threads)?;
+    let mut network = Network::new(backend, &job.net, job.recipe.batch as usize)?;
+    network.set_parameters(&Parameters::initial(&job.net, job.seed)?)?;
+    let mut watch = Watch::new(job, args.quiet);
+    watch.say(&format!("{}; run folder {}", choice.why, out.display()));
+    let ending = train(job, &mut network, &folder, &mut watch, stop)?;
+    watch.finish();
+    match ending {
+        Ending::Finished(evaluation) => {
+            say(format_args!("trained for {}; {}", job.length, folder.last().display()))?;
+            if let Some(e) = evaluation {
+                say(crate::evaluate::sentence(&e))?;
+            }
+            Ok((Exit::Done, evaluation))
+        }
+        Ending::WasFinished => {
+            say(format_args!("{} holds this run, complete; nothing to do", out.display()))?;
+            Ok((Exit::Done, None))
+        }
+        Ending::Stopped => {
+            say(format_args!("stopped; the same command goes on from {}", folder.last().display()))?;
+            Ok((Exit::Complaints, None))
+        }
+    }
+}
+
+/// Leaves beside the checkpoints what a person needs to repeat the run: the recipe and the data's place.
+fn remember(folder: &Folder, job: &Job, data: &Path) -> anyhow::Result<()> {
+    folder.write("recipe.toml", job.recipe.to_toml().as_bytes())?;
+    let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
+    folder.write("data.txt", format!("{}\n", data.display()).as_bytes())?;
+    Ok(())
+}
