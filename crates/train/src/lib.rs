@@ -1,1 +1,27 @@
-//! The training loop: recipes, evaluation, the folder of a run, resume.
+//! The training loop: recipes, schedules, evaluation, the folder of a run, checkpoints, resume.
+//!
+//! A run is a pure function of (data, network, recipe, seed, length): stopped anywhere and started again, on any number
+//! of threads, it ends in the same checkpoint bytes. The crate sees devices only through `alexnet_net::Backend`.
+#![forbid(unsafe_code)]
+
+mod error;
+mod evaluation;
+mod folder;
+mod input;
+mod log;
+mod recipe;
+mod saved;
+mod schedule;
+mod state;
+mod training;
+
+pub use error::Error;
+pub use evaluation::{Evaluation, Photos, evaluate};
+pub use folder::{Description, Folder};
+pub use input::Colour;
+pub use log::{Record, read as read_log};
+pub use recipe::{Input, LightingKind, MeanKind, Recipe};
+pub use saved::Saved;
+pub use schedule::{LayerRates, Phase, Rates, Schedule, Stall};
+pub use state::{Length, State};
+pub use training::{Ending, Job, Watcher, train};
