@@ -13,7 +13,7 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
-use crate::input::SplitRecords;
+
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
 
@@ -91,7 +91,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let access = if args.pread { Access::Read } else { Access::Map };
     let start = Instant::now();
     let set = Arc::new(ShardSet::open(&args.shards, access)?);
-    let records = Arc::new(SplitRecords::new(set, args.split)?);
+    let records = Arc::new(SplitOf::new(set, args.split)?);
     let config = config(&args, &records)?;
     let (threads, ring_bytes) = (config.threads, config.ring_bytes());
     let (output, layout) = (config.augment.output, config.augment.layout);
@@ -125,7 +125,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn config(args: &Args, records: &SplitRecords) -> anyhow::Result<Config> {
+fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
     let split = records.split();
     let [width, height] = [split.width() as usize, split.height() as usize];
     let crop = args.crop.unwrap_or(width.min(height) * 7 / 8);

@@ -10,7 +10,7 @@ use alexnet_train::{Evaluation, Photos, Saved};
 use clap::Parser;
 
 use crate::device::{self, Device};
-use crate::input::{SplitRecords, cores};
+use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::Progress;
 
@@ -64,7 +64,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     };
     let set = Arc::new(ShardSet::open(&data, Access::Map)?);
     saved.fits(set.classes().iter().map(|c| c.wnid.as_str()))?;
-    let records = Arc::new(SplitRecords::new(set, args.split)?);
+    let records = Arc::new(SplitOf::new(set, args.split)?);
     let [width, height] = [records.split().width(), records.split().height()];
     let augment = saved.augment([width, height])?;
 

@@ -14,7 +14,7 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::device::{self, Device};
-use crate::input::{SplitRecords, cores};
+use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
 use crate::stop;
@@ -151,7 +151,7 @@ pub fn prepare(
     recipe: Recipe,
     own_net: Option<Net>,
 ) -> anyhow::Result<Prepared> {
-    let records = Arc::new(SplitRecords::new(set.clone(), Split::Train)?);
+    let records = Arc::new(SplitOf::new(set.clone(), Split::Train)?);
     let split = records.split();
     let side = split.width().min(split.height());
     let crop = args.crop.unwrap_or(side * 7 / 8);
@@ -209,7 +209,7 @@ type Axes = ([[f64; 3]; 3], [f64; 3]);
 /// Mean image of the set, and the axes of lighting by the name the user gave.
 fn colour(
     args: &Args,
-    records: &SplitRecords,
+    records: &SplitOf,
     recipe: &Recipe,
 ) -> anyhow::Result<(Vec<f32>, String, Axes)> {
     let split = records.split();
@@ -243,11 +243,11 @@ fn colour(
 fn validation(
     args: &Args,
     set: &Arc<ShardSet>,
-    train: &Arc<SplitRecords>,
+    train: &Arc<SplitOf>,
 ) -> anyhow::Result<(Subset, Option<Photos>, String)> {
     let len = train.len();
     if let Some(val) = set.split(Split::Val) {
-        let records = Arc::new(SplitRecords::new(set.clone(), Split::Val)?);
+        let records = Arc::new(SplitOf::new(set.clone(), Split::Val)?);
         let photos = Photos { records, subset: Subset::all(val.len()) };
         return Ok((Subset::all(len), Some(photos), "val split".into()));
     }

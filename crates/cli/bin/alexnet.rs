@@ -1,2 +1,24 @@
-//! See `--help`.
-fn main() {}
+//! What can be done with a trained network. See `alexnet --help`.
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What can be done with a trained network.
+#[derive(Parser)]
+#[command(name = "alexnet", version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Evaluate(alexnet_cli::evaluate::Args),
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    alexnet_cli::messages::conclude("alexnet", || match args.command {
+        Command::Evaluate(args) => alexnet_cli::evaluate::run(args),
+    })
+}

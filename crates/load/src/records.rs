@@ -1,6 +1,9 @@
 //! Where records come from, as far as the loader cares.
 
-use alexnet_shard::SplitSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use alexnet_shard::{ShardSet, Split, SplitSet};
 
 /// A numbered collection of raw records of one size.
 pub trait Records: Send + Sync {
@@ -22,23 +25,55 @@ pub trait Records: Send + Sync {
     fn prefetch(&self, i: u64);
 }
 
-impl Records for SplitSet {
+/// One split of a set, which stays open as long as this lives.
+#[derive(Debug)]
+pub struct SplitOf {
+    set: Arc<ShardSet>,
+    split: Split,
+}
+
+/// A set has no such split.
+#[derive(Debug, thiserror::Error)]
+#[error("{} has no {} split", dir.display(), split.as_str())]
+pub struct NoSplit {
+    /// The set's folder.
+    pub dir: PathBuf,
+    /// The split that was asked for.
+    pub split: Split,
+}
+
+impl SplitOf {
+    /// The records of `split`.
+    pub fn new(set: Arc<ShardSet>, split: Split) -> Result<Self, NoSplit> {
+        if set.split(split).is_none() {
+            return Err(NoSplit { dir: set.dir().to_owned(), split });
+        }
+        Ok(SplitOf { set, split })
+    }
+
+    /// The split itself.
+    pub fn split(&self) -> &SplitSet {
+        self.set.split(self.split).expect("checked by new")
+    }
+}
+
+impl Records for SplitOf {
     fn len(&self) -> u64 {
-        SplitSet::len(self)
+        self.split().len()
     }
     fn size(&self) -> [usize; 2] {
-        [self.width() as usize, self.height() as usize]
+        [self.split().width(), self.split().height()]
     }
     fn label(&self, i: u64) -> Option<u32> {
-        SplitSet::label(self, i)
+        self.split().label(i)
     }
     fn name(&self, i: u64) -> String {
-        SplitSet::name(self, i).to_owned()
+        self.split().name(i).to_owned()
     }
     fn record<'a>(&'a self, i: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], alexnet_shard::Error> {
-        SplitSet::record(self, i, scratch)
+        self.split().record(i, scratch)
     }
     fn prefetch(&self, i: u64) {
-        SplitSet::prefetch(self, i);
+        self.split().prefetch(i);
     }
 }

@@ -39,7 +39,7 @@ pub struct Job {
     /// Mean and lighting.
     pub colour: Colour,
     /// The class table.
-    pub classes: Vec<alexnet_net::Class>,
+    pub classes: Vec<alexnet_net::ClassName>,
     /// Loader threads.
     pub loader_threads: usize,
     /// Updates between two checkpoints within an epoch.
@@ -197,7 +197,7 @@ fn epoch<B: Backend>(
             epoch: batch.epoch(),
             first_position: batch.positions().start,
         };
-        network.train_batch(batch.floats(), batch.labels(), key)?;
+        network.train_batch(batch.floats(), batch.labels(), Some(key))?;
         let rule = job.rule(network, &rates, batch.global_len());
         network.update(&rule)?;
         score += network.score()?;
