@@ -1,1 +1,3 @@
 //! From archives of photos to shards: sources, decode, resize, write; statistics and PCA.
+
+pub mod pca;
