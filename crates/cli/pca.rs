@@ -119,6 +119,6 @@ fn compare(name: &str, published: &Published, s: &Statistics, deviations: [f64; 
     row(&format!("{name} √eigenvalue"), published.deviations, 3)?;
     let ratio = |i: usize| deviations[i] / published.deviations[i];
     row("  ours / theirs", std::array::from_fn(ratio), 4)?;
-    let degrees = |i: usize| angle(&s.eigenvectors[i], &published.vectors[i]);
+    let degrees = |i: usize| angle(&s.eigenvectors[i], &published.eigenvectors[i]);
     row("  angle, degrees", std::array::from_fn(degrees), 2)
 }

@@ -225,7 +225,7 @@ fn colour(
         }
         "krizhevsky" => {
             let k = &alexnet_datasets::statistics::KRIZHEVSKY;
-            ("krizhevsky".to_owned(), (k.vectors, k.deviations.map(|s| s * s)))
+            ("krizhevsky".to_owned(), (k.eigenvectors, k.deviations.map(|s| s * s)))
         }
         file => {
             let text = std::fs::read_to_string(file).with_context(|| format!("--pca {file}"))?;
