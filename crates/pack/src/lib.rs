@@ -1,3 +1,28 @@
 //! From archives of photos to shards: sources, decode, resize, write; statistics and PCA.
+//!
+//! ```text
+//! Source (header walk) ─┐
+//! Devkit ───────────────┼─ Plan (which photo is which record, with which label) ─ pack() ─ folder of shards
+//! Options ──────────────┘
+//! ```
+//!
+//! The bytes of a set are a function of sources and options alone: neither the number of threads nor interruptions
+//! change them. No photo is lost in silence: what was repaired, converted or refused is named in the report.
+#![forbid(unsafe_code)]
 
+mod classes;
+pub mod decode;
+mod devkit;
+mod error;
+mod geometry;
+pub mod matfile;
 pub mod pca;
+pub mod resize;
+mod source;
+
+pub use classes::{ClassTable, LabelOrder, read_class_list};
+pub use devkit::{Devkit, Synset};
+pub use error::Error;
+pub use geometry::Geometry;
+pub use resize::Filter;
+pub use source::{Photo, Source, is_wnid, val_number};

@@ -1,0 +1,87 @@
+//! JPEG by zune-jpeg: baseline and progressive, grey, YCbCr, RGB, CMYK and YCCK.
+//!
+//! Four-component files are taken as inverted, as Adobe writes them and Pillow reads them, with or without Adobe's
+//! marker.
+
+use std::borrow::Cow;
+
+use zune_core::bytestream::ZCursor;
+use zune_core::colorspace::ColorSpace;
+use zune_core::options::DecoderOptions;
+use zune_jpeg::JpegDecoder;
+
+use super::{Done, Note, Refusal, reserve};
+
+/// The longest side the format can express.
+const MAX_SIDE: usize = 65_535;
+
+pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+    match attempt(bytes, rgb, true) {
+        Ok(done) => Ok(done),
+        Err(Failure::Final(reason)) => Err(Refusal(reason)),
+        Err(Failure::Damage(damage)) => {
+            let mut done = tolerant(bytes, rgb).map_err(|reason| Refusal(format!("damaged JPEG: {reason}")))?;
+            let mut detail = format!("damaged JPEG: {damage}");
+            if let Note::Converted(how) = done.note {
+                detail = format!("{detail}; {how}");
+            }
+            done.note = Note::Repaired(detail);
+            Ok(done)
+        }
+    }
+}
+
+/// Decodes what can be read. A file cut inside the tables between two scans of a progressive JPEG is an error even to
+/// the tolerant decoder; then those tables are taken away and the scans before them are used.
+fn tolerant(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, String> {
+    const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
+    const MOST_MARKERS_DROPPED: usize = 8;
+    let (mut end, mut first) = (bytes.len(), None);
+    for _ in 0..=MOST_MARKERS_DROPPED {
+        let closed: Cow<'_, [u8]> =
+            if first.is_none() { bytes.into() } else { [&bytes[..end], &END_OF_IMAGE].concat().into() };
+        match attempt(&closed, rgb, false) {
+            Ok(done) => return Ok(done),
+            Err(Failure::Final(reason)) => return Err(reason),
+            Err(Failure::Damage(reason)) => first.get_or_insert(reason),
+        };
+        // Not 0, which is data, and not 0xd0 to 0xd7, which are restarts inside a scan.
+        let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xd0..=0xd8 | 0xff);
+        let Some(marker) = bytes[..end].windows(2).rposition(is_marker) else { break };
+        end = marker;
+    }
+    Err(first.unwrap_or_default())
+}
+
+enum Failure {
+    /// Another attempt can only fail too.
+    Final(String),
+    /// The tolerant decoder may still read it.
+    Damage(String),
+}
+
+fn attempt(bytes: &[u8], rgb: &mut Vec<u8>, strict: bool) -> Result<Done, Failure> {
+    let options = DecoderOptions::default()
+        .set_strict_mode(strict)
+        .set_max_width(MAX_SIDE)
+        .set_max_height(MAX_SIDE)
+        .jpeg_set_out_colorspace(ColorSpace::RGB);
+    let damage = |e: zune_jpeg::errors::DecodeErrors| Failure::Damage(e.to_string());
+    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
+    decoder.decode_headers().map_err(damage)?;
+    let Some(info) = decoder.info() else {
+        return Err(Failure::Damage("no header".into()));
+    };
+    if !matches!(info.components, 1 | 3 | 4) {
+        return Err(Failure::Final(format!("a JPEG of {} components", info.components)));
+    }
+    let note = match decoder.input_colorspace() {
+        Some(ColorSpace::CMYK) => Note::Converted("CMYK JPEG made RGB".into()),
+        Some(ColorSpace::YCCK) => Note::Converted("YCCK JPEG made RGB".into()),
+        _ => Note::Sound,
+    };
+    let (width, height) = (u32::from(info.width), u32::from(info.height));
+    let out = reserve(rgb, width, height).map_err(|refusal| Failure::Final(refusal.0))?;
+    decoder.decode_into(out).map_err(damage)?;
+    Ok(Done { width, height, note })
+}

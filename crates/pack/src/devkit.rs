@@ -1,0 +1,205 @@
+//! The development kit of ILSVRC: its classes and the classes of the validation photos.
+//!
+//! Reads `ILSVRC2012_devkit_t12.tar.gz` as downloaded, the plain tar, or an unpacked folder. A [`Devkit`] is
+//! consistent: ids run from 1 without gaps, WNIDs are distinct, and every ground truth is an id. How ids become
+//! labels is decided in [`crate::ClassTable`].
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use crate::error::Error;
+use crate::matfile::{self, Value};
+
+/// Members above this are none of the devkit's (the largest real one has 2.6 MB).
+const MAX_MEMBER_BYTES: u64 = 64 << 20;
+
+/// One class (a leaf of the tree of synsets).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Synset {
+    /// `ILSVRC2012_ID`, from 1.
+    pub id: u32,
+    /// WordNet id, for example `n01440764`.
+    pub wnid: String,
+    /// Synonyms, for example `tench, Tinca tinca`.
+    pub words: String,
+}
+
+/// What is read of a devkit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Devkit {
+    /// The classes in order of their ids: `synsets[id − 1].id == id`.
+    pub synsets: Vec<Synset>,
+    /// Synsets of the tree that are no classes (860 in ILSVRC2012).
+    pub inner_synsets: usize,
+    /// `ground_truth[n − 1]` is the id of validation photo number `n`.
+    pub ground_truth: Vec<u32>,
+}
+
+impl Devkit {
+    /// Reads a `.tar.gz`, a `.tar`, or an unpacked folder.
+    ///
+    /// # Errors
+    /// If the file cannot be read, lacks `meta.mat` or the ground truth, or contradicts itself.
+    pub fn read(path: &Path) -> Result<Devkit, Error> {
+        let files = if fs::metadata(path).map_err(|e| Error::io(path, e))?.is_dir() {
+            Files::of_folder(path)?
+        } else {
+            Files::of_archive(path)?
+        };
+        let meta = files.meta.ok_or_else(|| Error::devkit(path, "no data/meta.mat in this devkit"))?;
+        let truth = files.ground_truth.ok_or_else(|| {
+            Error::devkit(path, "no data/ILSVRC2012_validation_ground_truth.txt in this devkit")
+        })?;
+        let (synsets, inner_synsets) = synsets(path, &meta)?;
+        let ground_truth = ground_truth(path, &truth, synsets.len())?;
+        Ok(Devkit { synsets, inner_synsets, ground_truth })
+    }
+
+    /// The class of validation photo `number` (from 1), if the ground truth goes so far.
+    pub fn val_synset(&self, number: u64) -> Option<&Synset> {
+        let line = usize::try_from(number.checked_sub(1)?).ok()?;
+        let id = *self.ground_truth.get(line)?;
+        self.synsets.get(id as usize - 1)
+    }
+}
+
+#[derive(Default)]
+struct Files {
+    meta: Option<Vec<u8>>,
+    ground_truth: Option<Vec<u8>>,
+}
+
+impl Files {
+    fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
+        match name {
+            "meta.mat" => Some(&mut self.meta),
+            _ if name.starts_with("ILSVRC") && name.ends_with("_validation_ground_truth.txt") => {
+                Some(&mut self.ground_truth)
+            }
+            _ => None,
+        }
+    }
+
+    fn of_archive(path: &Path) -> Result<Files, Error> {
+        let mut file = BufReader::new(File::open(path).map_err(|e| Error::io(path, e))?);
+        let mut magic = [0; 2];
+        let read = file.read(&mut magic).map_err(|e| Error::io(path, e))?;
+        let file = io::Cursor::new(magic).take(read as u64).chain(file);
+        let stream: Box<dyn Read> =
+            if magic == [0x1f, 0x8b] { Box::new(flate2::read::GzDecoder::new(file)) } else { Box::new(file) };
+        let mut files = Files::default();
+        let unreadable = |e: io::Error| Error::devkit(path, format!("no readable tar or tar.gz archive: {e}"));
+        for entry in tar::Archive::new(stream).entries().map_err(unreadable)? {
+            let entry = entry.map_err(unreadable)?;
+            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+            let base = name.rsplit('/').next().unwrap_or_default();
+            if let Some(slot) = files.slot(base).filter(|slot| slot.is_none()) {
+                *slot = Some(bounded(entry).map_err(|e| Error::devkit(path, format!("member {name}: {e}")))?);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Looks in the folder itself, in `data/`, and in the same places one folder down.
+    fn of_folder(path: &Path) -> Result<Files, Error> {
+        let mut places = vec![path.to_path_buf(), path.join("data")];
+        for entry in fs::read_dir(path).map_err(|e| Error::io(path, e))? {
+            let below = entry.map_err(|e| Error::io(path, e))?.path();
+            if below.is_dir() {
+                places.push(below.join("data"));
+            }
+        }
+        places.sort_unstable();
+        let mut files = Files::default();
+        for place in places.iter().filter(|p| p.is_dir()) {
+            let listing = fs::read_dir(place).map_err(|e| Error::io(place, e))?;
+            let mut members: Vec<PathBuf> = listing
+                .map(|entry| entry.map(|e| e.path()).map_err(|e| Error::io(place, e)))
+                .collect::<Result<_, _>>()?;
+            members.sort_unstable();
+            for member in members {
+                let Some(name) = member.file_name().and_then(|n| n.to_str()) else { continue };
+                if let Some(slot) = files.slot(name).filter(|slot| slot.is_none()) {
+                    *slot = Some(File::open(&member).and_then(bounded).map_err(|e| Error::io(&member, e))?);
+                }
+            }
+        }
+        Ok(files)
+    }
+}
+
+fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(MAX_MEMBER_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_MEMBER_BYTES {
+        return Err(io::Error::other(format!("larger than {MAX_MEMBER_BYTES} bytes")));
+    }
+    Ok(bytes)
+}
+
+/// The leaves in order of their ids, and how many other synsets there are.
+fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize), Error> {
+    let bad = |reason: String| Error::devkit(path, format!("meta.mat: {reason}"));
+    let variables = matfile::read(meta).map_err(|source| Error::Mat { path: path.join("meta.mat"), source })?;
+    let synsets = variables.into_iter().find(|(name, _)| name == "synsets").map(|(_, value)| value);
+    let Some(Value::Struct { fields, values, .. }) = synsets else {
+        return Err(bad("no struct array named synsets".into()));
+    };
+    let column = |name: &str| fields.iter().position(|f| f == name);
+    let field = |name: &str| column(name).ok_or_else(|| bad(format!("synsets has no field {name}")));
+    let id = column("ILSVRC2012_ID").or_else(|| column("ILSVRC2010_ID"));
+    let id = id.ok_or_else(|| bad("synsets has no field ILSVRC2012_ID".into()))?;
+    let (wnid, words, children) = (field("WNID")?, field("words")?, field("num_children")?);
+
+    let mut leaves = Vec::new();
+    let mut inner = 0;
+    for (row, synset) in values.chunks_exact(fields.len()).enumerate() {
+        let number = |column: usize| {
+            let name = &fields[column];
+            synset[column].scalar().ok_or_else(|| bad(format!("synset {}: {name} is no number", row + 1)))
+        };
+        if number(children)? != 0.0 {
+            inner += 1;
+            continue;
+        }
+        let text = |column: usize| {
+            let name = &fields[column];
+            synset[column].text().ok_or_else(|| bad(format!("synset {}: {name} is no text", row + 1)))
+        };
+        let (id, wnid) = (number(id)?, text(wnid)?.trim());
+        if id.fract() != 0.0 || !(1.0..=1e6).contains(&id) {
+            return Err(bad(format!("synset {}: id {id} is none", row + 1)));
+        }
+        if wnid.is_empty() {
+            return Err(bad(format!("synset {}: empty WNID", row + 1)));
+        }
+        leaves.push(Synset { id: id as u32, wnid: wnid.to_owned(), words: text(words)?.trim().to_owned() });
+    }
+    leaves.sort_by_key(|s| s.id);
+    if leaves.is_empty() {
+        return Err(bad("no synset without children".into()));
+    }
+    if let Some((place, synset)) = leaves.iter().enumerate().find(|(place, s)| s.id as usize != place + 1) {
+        return Err(bad(format!("ids of the leaves do not run from 1: place {} has {}", place + 1, synset.id)));
+    }
+    let mut seen = HashSet::new();
+    if let Some(twice) = leaves.iter().find(|s| !seen.insert(&s.wnid)) {
+        return Err(bad(format!("WNID {} occurs twice", twice.wnid)));
+    }
+    Ok((leaves, inner))
+}
+
+fn ground_truth(path: &Path, text: &[u8], classes: usize) -> Result<Vec<u32>, Error> {
+    let text = String::from_utf8_lossy(text);
+    let parse = |(line, id): (usize, &str)| match id.trim().parse::<u32>() {
+        Ok(id) if (1..=classes).contains(&(id as usize)) => Ok(id),
+        _ => {
+            let shown: String = id.chars().take(20).collect();
+            let reason = format!("ground truth line {}: {shown:?} is no id of 1..={classes}", line + 1);
+            Err(Error::devkit(path, reason))
+        }
+    };
+    text.trim_end().lines().enumerate().map(parse).collect()
+}

@@ -1,0 +1,202 @@
+//! What stops a packing run.
+//!
+//! Only fatal things are here: each names the file, the place in it and both values. A photo that cannot be decoded
+//! is not an error but a line of the report (see [`crate::decode`]).
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why packing, reading a source or reading the devkit stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be opened, listed, read or written.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A read at a known offset of a source failed.
+    #[error("{}: reading {length} bytes at offset {offset}: {source}", path.display())]
+    Read {
+        /// The archive or photo.
+        path: PathBuf,
+        /// Where the read began, in bytes from the start of the file.
+        offset: u64,
+        /// How many bytes were wanted.
+        length: u64,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file (or the member at this offset) is something else than a tar archive.
+    #[error("{}: no tar archive at offset {offset}: {what}", path.display())]
+    NotTar {
+        /// The archive.
+        path: PathBuf,
+        /// Where a tar header was expected.
+        offset: u64,
+        /// What was found instead.
+        what: String,
+    },
+    /// The archive ends before its contents do.
+    #[error("{}: truncated: {what} at offset {offset} needs {needed} bytes, {available} are left", path.display())]
+    Truncated {
+        /// The archive.
+        path: PathBuf,
+        /// Start of the thing that is cut.
+        offset: u64,
+        /// What is cut.
+        what: String,
+        /// Bytes it needs from `offset` on.
+        needed: u64,
+        /// Bytes there are from `offset` on.
+        available: u64,
+    },
+    /// A header in the middle of an archive is damaged.
+    #[error("{}: damaged tar header at offset {offset}: {reason}", path.display())]
+    TarHeader {
+        /// The archive.
+        path: PathBuf,
+        /// Start of the header.
+        offset: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The source holds no photo at all.
+    #[error("{}: no photos found ({ignored} other files ignored{})", path.display(), example(first))]
+    NoPhotos {
+        /// The archive or folder.
+        path: PathBuf,
+        /// How many members were there that are no photos.
+        ignored: u64,
+        /// The name of the first of them.
+        first: Option<String>,
+    },
+    /// A MAT file is damaged or uses something outside the subset that is read.
+    #[error("{}: {source}", path.display())]
+    Mat {
+        /// The devkit the file came from.
+        path: PathBuf,
+        /// Where and what.
+        source: crate::matfile::MatError,
+    },
+    /// The devkit lacks something or contradicts itself.
+    #[error("{}: {reason}", path.display())]
+    Devkit {
+        /// The devkit.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A list of classes cannot be used.
+    #[error("{}: line {line}: {reason}", path.display())]
+    ClassList {
+        /// The list.
+        path: PathBuf,
+        /// Line number from 1; 0 for the list as a whole.
+        line: usize,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Two options, or an option and the source, contradict each other.
+    #[error("{reason}")]
+    Options {
+        /// What is wrong.
+        reason: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// The output's file system has too little room.
+    #[error("{}: {needed} bytes needed, {free} free", path.display())]
+    NoSpace {
+        /// The output folder.
+        path: PathBuf,
+        /// Bytes the shards still to be written take.
+        needed: u64,
+        /// Bytes free for this user.
+        free: u64,
+    },
+    /// A photo was refused or repaired while `--on-bad fail` was asked for.
+    #[error("{}: photo {name} at offset {offset}: {reason}", path.display())]
+    BadPhoto {
+        /// The archive or photo file.
+        path: PathBuf,
+        /// The photo's name.
+        name: String,
+        /// Its offset in the archive.
+        offset: u64,
+        /// Why it is bad.
+        reason: String,
+    },
+    /// The caller asked to stop. Finished shards stay; the same call goes on from them.
+    #[error("stopped after {done} of {planned} photos of this run")]
+    Cancelled {
+        /// Photos of this run that are in finished shards or were on their way.
+        done: u64,
+        /// Photos this run set out to pack.
+        planned: u64,
+    },
+    /// A picture (PNG) could not be written.
+    #[error("{}: {source}", path.display())]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What the encoder said.
+        source: image::ImageError,
+    },
+}
+
+fn example(first: &Option<String>) -> String {
+    first.as_ref().map(|name| format!(", the first is {name}")).unwrap_or_default()
+}
+
+impl Error {
+    pub(crate) fn io(path: impl AsRef<Path>, source: io::Error) -> Self {
+        Error::Io { path: path.as_ref().to_path_buf(), source }
+    }
+
+    pub(crate) fn devkit(path: &Path, reason: impl Into<String>) -> Self {
+        Error::Devkit { path: path.to_path_buf(), reason: reason.into() }
+    }
+
+    /// What the user can do about it, in one line, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                "check the path; it is relative to the folder the command runs in".into()
+            }
+            Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "the file or folder must be accessible to this user".into()
+            }
+            Error::NotTar { what, .. } if what.contains("gzip") => {
+                "photos are read by offset, so the archive must not be compressed: gunzip it first".into()
+            }
+            Error::NotTar { .. } => {
+                "give ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar as downloaded, or a folder of class folders"
+                    .into()
+            }
+            Error::Truncated { .. } => {
+                "the download or copy is incomplete: compare size and MD5 with the publisher's and fetch it again".into()
+            }
+            Error::TarHeader { .. } => {
+                "the archive is damaged: compare its MD5 with the publisher's and fetch it again".into()
+            }
+            Error::NoPhotos { .. } => {
+                "photos are files named *.JPEG, *.jpeg or *.jpg, in tars per class or in class folders".into()
+            }
+            Error::Mat { .. } | Error::Devkit { .. } => {
+                "give ILSVRC2012_devkit_t12.tar.gz as downloaded (devkit_t3 is another task's), or its unpacked folder"
+                    .into()
+            }
+            Error::ClassList { .. } => "one WNID a line, for example n01440764; `#` starts a comment".into(),
+            Error::Options { hint, .. } => hint.clone(),
+            Error::NoSpace { .. } => "free some space, choose another --out, or pack fewer classes or a smaller --size".into(),
+            Error::BadPhoto { .. } => "`--on-bad skip` names such photos in the report and goes on".into(),
+            Error::Cancelled { .. } => "run the same command again to go on".into(),
+            _ => return None,
+        };
+        Some(hint)
+    }
+}

@@ -1,0 +1,209 @@
+//! The header walk: where every member of a tar archive, and of the tars inside it, lies in the outer file.
+//!
+//! Nested tars are stored uncompressed, so each photo has a fixed absolute offset; only the 512-byte headers (and
+//! long names) are read, nothing is unpacked. A member is reported only if all of its bytes are inside the archive.
+//! The walk knows nothing of photos or classes: that is [`super::Source`]'s part.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use tar::{EntryType, Header, PaxExtensions};
+
+use crate::error::Error;
+
+const BLOCK: u64 = 512;
+/// Long names and pax records above this are no names any more.
+const MAX_NAME_BYTES: u64 = 1 << 20;
+/// A train archive nests once; deeper is not followed.
+const MAX_DEPTH: usize = 4;
+
+/// One regular file of an archive.
+pub(super) struct Member {
+    /// Path inside its own tar, as stored (lossy UTF-8).
+    pub path: String,
+    /// Names without `.tar` of the inner tars it lies in, outermost first.
+    pub tars: Vec<String>,
+    /// Absolute offset of its first byte in the outer file.
+    pub offset: u64,
+    /// Length in bytes.
+    pub length: u64,
+}
+
+/// Calls `found` for each regular file in archive order, entering members named `*.tar`.
+pub(super) fn walk(
+    path: &Path,
+    file: &File,
+    found: &mut dyn FnMut(Member) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let end = file.metadata().map_err(|e| Error::io(path, e))?.len();
+    Walk { path, file, found, tars: Vec::new() }.archive(0, end)
+}
+
+struct Walk<'a> {
+    path: &'a Path,
+    file: &'a File,
+    found: &'a mut dyn FnMut(Member) -> Result<(), Error>,
+    tars: Vec<String>,
+}
+
+impl Walk<'_> {
+    /// Walks the archive in bytes `start .. end` of the file.
+    fn archive(&mut self, start: u64, end: u64) -> Result<(), Error> {
+        let mut at = start;
+        // What a preceding long-name or pax header said about the next member.
+        let (mut long_name, mut long_size) = (None::<Vec<u8>>, None::<u64>);
+        loop {
+            let Some(header) = self.header(at, start, end)? else { return Ok(()) };
+            let kind = header.entry_type();
+            let data = at + BLOCK;
+            let size = match long_size.take() {
+                Some(size) if !is_extension(kind) => size,
+                kept => {
+                    long_size = kept;
+                    header.entry_size().map_err(|e| self.damaged(at, e.to_string()))?
+                }
+            };
+            let padded = size.checked_next_multiple_of(BLOCK);
+            let next = padded.and_then(|n| data.checked_add(n));
+            let available = end.saturating_sub(data);
+            if size > available {
+                let name = long_name.unwrap_or_else(|| header.path_bytes().into_owned());
+                let what = format!("member {}", String::from_utf8_lossy(&name));
+                return Err(self.truncated(data, what, size, available));
+            }
+            match kind {
+                EntryType::GNULongName => long_name = Some(self.name_data(data, size)?),
+                EntryType::XHeader => {
+                    let records = self.name_data(data, size)?;
+                    for record in PaxExtensions::new(&records) {
+                        let record = record.map_err(|e| self.damaged(at, format!("pax record: {e}")))?;
+                        match record.key_bytes() {
+                            b"path" => long_name = Some(record.value_bytes().to_vec()),
+                            b"size" => {
+                                let value = record.value().ok().and_then(|v| v.parse().ok());
+                                long_size = Some(
+                                    value.ok_or_else(|| self.damaged(at, "pax size is no number".into()))?,
+                                );
+                            }
+                            _ => {}
+                        }
+                    }
+                }
+                EntryType::GNULongLink | EntryType::XGlobalHeader => {}
+                _ => {
+                    let name = long_name.take().unwrap_or_else(|| header.path_bytes().into_owned());
+                    if matches!(kind, EntryType::Regular | EntryType::Continuous) {
+                        self.member(String::from_utf8_lossy(&name).into_owned(), data, size)?;
+                    }
+                }
+            }
+            // `size` fits, so `next` may pass the end only by padding; the header read reports that.
+            at = next.ok_or_else(|| self.damaged(at, format!("size {size}")))?;
+        }
+    }
+
+    fn member(&mut self, path: String, offset: u64, length: u64) -> Result<(), Error> {
+        let base = path.rsplit('/').next().unwrap_or(&path);
+        let inner = base.strip_suffix(".tar").filter(|_| !base.starts_with('.'));
+        if let Some(stem) = inner.filter(|_| self.tars.len() < MAX_DEPTH) {
+            self.tars.push(stem.to_owned());
+            self.archive(offset, offset + length)?;
+            self.tars.pop();
+            return Ok(());
+        }
+        (self.found)(Member { path, tars: self.tars.clone(), offset, length })
+    }
+
+    /// The header at `at`, or `None` at the end marker.
+    fn header(&self, at: u64, start: u64, end: u64) -> Result<Option<Header>, Error> {
+        let available = end.saturating_sub(at);
+        if available < BLOCK {
+            if at == start {
+                let mut bytes = vec![0; available as usize];
+                self.read(at, &mut bytes)?;
+                return Err(self.not_tar(at, looks_like(&bytes)));
+            }
+            // A tar ends with blocks of zeros. Without them it was cut, even if the cut fell between two members.
+            return Err(self.truncated(at, "the next header or the end marker".into(), BLOCK, available));
+        }
+        let mut header = Header::new_old();
+        self.read(at, header.as_mut_bytes())?;
+        let bytes = header.as_bytes();
+        if bytes.iter().all(|&b| b == 0) {
+            return Ok(None);
+        }
+        if !checksum_holds(&header) {
+            return Err(if at == start {
+                self.not_tar(at, looks_like(bytes))
+            } else {
+                self.damaged(at, "its checksum does not hold".into())
+            });
+        }
+        Ok(Some(header))
+    }
+
+    fn name_data(&self, offset: u64, size: u64) -> Result<Vec<u8>, Error> {
+        if size > MAX_NAME_BYTES {
+            return Err(self.damaged(offset - BLOCK, format!("a name of {size} bytes")));
+        }
+        let mut data = vec![0; size as usize];
+        self.read(offset, &mut data)?;
+        // GNU long names end with a zero byte; pax records with a line feed, which stays.
+        while data.last() == Some(&0) {
+            data.pop();
+        }
+        Ok(data)
+    }
+
+    fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), Error> {
+        self.file.read_exact_at(into, offset).map_err(|source| Error::Read {
+            path: self.path.to_path_buf(),
+            offset,
+            length: into.len() as u64,
+            source,
+        })
+    }
+
+    fn damaged(&self, offset: u64, reason: String) -> Error {
+        Error::TarHeader { path: self.path.to_path_buf(), offset, reason }
+    }
+
+    fn not_tar(&self, offset: u64, what: String) -> Error {
+        Error::NotTar { path: self.path.to_path_buf(), offset, what }
+    }
+
+    fn truncated(&self, offset: u64, what: String, needed: u64, available: u64) -> Error {
+        Error::Truncated { path: self.path.to_path_buf(), offset, what, needed, available }
+    }
+}
+
+fn is_extension(kind: EntryType) -> bool {
+    matches!(
+        kind,
+        EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader
+    )
+}
+
+/// The stored checksum is the sum of all bytes with its own field as spaces; some old writers summed signed bytes.
+fn checksum_holds(header: &Header) -> bool {
+    let Ok(stored) = header.cksum() else { return false };
+    let bytes = header.as_bytes();
+    let spaced = |i: usize| if (148..156).contains(&i) { b' ' } else { bytes[i] };
+    let unsigned: u32 = (0..bytes.len()).map(|i| u32::from(spaced(i))).sum();
+    let signed: i32 = (0..bytes.len()).map(|i| i32::from(spaced(i) as i8)).sum();
+    stored == unsigned || i64::from(stored) == i64::from(signed)
+}
+
+fn looks_like(bytes: &[u8]) -> String {
+    match bytes {
+        [] => "it is empty".into(),
+        [0x1f, 0x8b, ..] => "this is gzip data".into(),
+        [b'B', b'Z', b'h', ..] => "this is bzip2 data".into(),
+        [0xfd, b'7', b'z', b'X', b'Z', ..] => "this is xz data".into(),
+        [b'P', b'K', 3, 4, ..] => "this is a zip archive".into(),
+        [0xff, 0xd8, 0xff, ..] => "this is a JPEG".into(),
+        [b'<', ..] => "this looks like a web page".into(),
+        _ => format!("it starts with the bytes {:02x?}", &bytes[..8.min(bytes.len())]),
+    }
+}

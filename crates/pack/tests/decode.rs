@@ -1,0 +1,148 @@
+use alexnet_pack::decode::{Decoder, Note};
+
+use crate::archive::{fixture, fixture_pixels, jpeg, real_data};
+
+/// Largest and mean difference to Pillow's pixels.
+fn difference(name: &str, rgb: &[u8]) -> (u8, f64) {
+    let (_, _, expected) = fixture_pixels(name);
+    assert_eq!(rgb.len(), expected.len(), "{name}");
+    let differences = rgb.iter().zip(&expected).map(|(a, b)| a.abs_diff(*b));
+    let sum: u64 = differences.clone().map(u64::from).sum();
+    (differences.max().unwrap(), sum as f64 / rgb.len() as f64)
+}
+
+/// JPEG decoders may differ by rounding; colours that are inverted or swapped differ by tens.
+#[test]
+fn jpegs_like_pillow() {
+    let mut decoder = Decoder::new();
+    let converted = |what: &str| Note::Converted(format!("{what} JPEG made RGB"));
+    for (name, note, largest) in [
+        ("cmyk", converted("CMYK"), 2),
+        ("cmyk-bare", converted("CMYK"), 2),
+        ("ycck", converted("YCCK"), 4),
+        ("grey", Note::Sound, 2),
+        ("progressive", Note::Sound, 8),
+        ("turned", Note::Sound, 8),
+    ] {
+        let picture = decoder.decode(&fixture(&format!("{name}.jpg"))).unwrap();
+        assert_eq!((picture.width, picture.height), (20, 12), "{name}");
+        assert_eq!(picture.note, note, "{name}");
+        let (most, mean) = difference(&format!("{name}.rgb.png"), picture.rgb);
+        assert!(most <= largest && mean <= 1.5, "{name}: largest difference {most}, mean {mean:.3}");
+    }
+}
+
+/// Exactly Pillow's pixels, whatever the PNG holds.
+#[test]
+fn pngs_like_pillow() {
+    let mut decoder = Decoder::new();
+    for (name, bits, alpha) in [
+        ("rgba", 8, ", alpha dropped"),
+        ("grey-alpha", 8, ", alpha dropped"),
+        ("palette", 8, ", alpha dropped"),
+        ("rgb16", 16, ""),
+    ] {
+        let picture = decoder.decode(&fixture(&format!("{name}.png"))).unwrap();
+        let note = format!("PNG of {bits} bits a sample made RGB{alpha}");
+        assert_eq!(picture.note, Note::Converted(note), "{name}");
+        assert_eq!(difference(&format!("{name}.rgb.png"), picture.rgb).0, 0, "{name}");
+    }
+}
+
+/// Cut anywhere in its image data, a JPEG is repaired or refused, never taken for sound; what was read of it is
+/// what the whole has there, and nothing of the photo before shows through.
+#[test]
+fn cut_jpegs_are_named() {
+    let mut decoder = Decoder::new();
+    let whole = jpeg(320, 240, 1);
+    let before = decoder.decode(&jpeg(320, 240, 2)).unwrap().rgb.to_vec();
+    let sound = decoder.decode(&whole).unwrap();
+    assert_eq!(sound.note, Note::Sound);
+    let sound = sound.rgb.to_vec();
+    for percent in (5..100).step_by(5) {
+        let cut = &whole[..whole.len() * percent / 100];
+        decoder.decode(&jpeg(320, 240, 2)).unwrap();
+        match decoder.decode(cut) {
+            Ok(picture) => {
+                let Note::Repaired(detail) = &picture.note else { panic!("cut at {percent}%: {:?}", picture.note) };
+                assert!(detail.starts_with("damaged JPEG: "), "{detail}");
+                let kept = picture.rgb.iter().zip(&sound).take_while(|(a, b)| a == b).count();
+                if percent == 50 {
+                    assert!(kept > sound.len() / 4, "only {kept} of {} bytes kept", sound.len());
+                }
+                let tail = sound.len() - 320 * 3;
+                assert_ne!(picture.rgb[tail..], before[tail..], "cut at {percent}%: the photo before shows");
+                let again = Decoder::new().decode(cut).unwrap().rgb.to_vec();
+                assert_eq!(picture.rgb, again, "cut at {percent}%: depends on the photo before");
+            }
+            Err(refusal) => assert!(percent < 50, "cut at {percent}%: {}", refusal.0),
+        }
+    }
+}
+
+/// A progressive JPEG keeps its first scans wherever it is cut behind them, be it inside tables.
+#[test]
+fn cut_progressive_jpegs_are_named() {
+    let mut decoder = Decoder::new();
+    let whole = fixture("progressive.jpg");
+    let scans: Vec<usize> = (0..whole.len() - 1).filter(|&i| whole[i..i + 2] == [0xff, 0xda]).collect();
+    assert!(scans.len() > 4);
+    for cut in scans[1]..whole.len() - 2 {
+        let note = decoder.decode(&whole[..cut]).map(|p| p.note);
+        assert!(matches!(note, Ok(Note::Repaired(_))), "cut at {cut}: {note:?}");
+    }
+}
+
+#[test]
+fn refusals_say_why() {
+    let mut decoder = Decoder::new();
+    let mut refusal = |bytes: &[u8]| decoder.decode(bytes).map(|p| p.note).unwrap_err().0;
+    assert!(refusal(b"").contains("empty"));
+    assert!(refusal(b"GIF89a....").contains("GIF"));
+    assert!(refusal(b"<html>").contains("web page"));
+    assert!(refusal(&[0; 100]).contains("zeros"));
+    assert!(refusal(&[1, 2, 3]).contains("[01, 02, 03]"));
+    assert!(refusal(&[0xff, 0xd8, 0xff, 0xe0]).contains("damaged JPEG"));
+    let png = fixture("rgba.png");
+    assert!(refusal(&png[..png.len() / 2]).contains("damaged PNG"));
+    // A header that claims 60,000 × 60,000 pixels must not cost their memory.
+    let mut huge = fixture("grey.jpg");
+    let sof = huge.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    huge[sof + 5..sof + 9].copy_from_slice(&[0xea, 0x60, 0xea, 0x60]);
+    assert!(refusal(&huge).contains("60000×60000 is more than"));
+    let mut two = fixture("grey.jpg");
+    two[sof + 9] = 2;
+    assert!(refusal(&two).contains("JPEG"));
+}
+
+/// Every byte of small files set to every of a few values: no panic escapes, and the decoder stays usable.
+#[test]
+fn survives_mangled_files() {
+    let mut decoder = Decoder::new();
+    for name in ["grey.jpg", "cmyk.jpg", "progressive.jpg", "rgba.png"] {
+        let whole = fixture(name);
+        for at in 0..whole.len() {
+            for value in [0, 0xff, whole[at] ^ 0x10] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                let _ = decoder.decode(&bytes);
+            }
+        }
+        assert!(decoder.decode(&whole).is_ok());
+    }
+}
+
+/// All real training photos are sound; each cut in half is named.
+#[test]
+fn real_photos() {
+    let name = "ilsvrc2012-mini/ILSVRC2012_img_train.tar";
+    let Some(path) = real_data("decode::real_photos", name) else { return };
+    let source = alexnet_pack::Source::open(&path).unwrap();
+    let (mut decoder, mut bytes) = (Decoder::new(), Vec::new());
+    for (i, photo) in source.photos().iter().enumerate() {
+        source.read(i, &mut bytes).unwrap();
+        assert_eq!(decoder.decode(&bytes).unwrap().note, Note::Sound, "{}", photo.name);
+        let half = decoder.decode(&bytes[..bytes.len() / 2]).map(|p| p.note);
+        assert!(matches!(half, Ok(Note::Repaired(_))), "{}: {half:?}", photo.name);
+    }
+}

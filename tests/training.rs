@@ -1,0 +1,134 @@
+//! `train`: the same checkpoint bytes for any number of threads and after any kill.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::program::{run, scratch, shards, start};
+
+/// A narrow net on the generated photos: 120 training photos, batch 32, so 4 updates an epoch.
+fn training(out: &Path, more: &[&str]) -> Vec<OsString> {
+    let mut args = args![
+        "--data", shards(), "--out", out, "--net", "original", "--narrow", "16", "--crop", "56", "--batch", "32",
+        "--device", "cpu", "--quiet", "--log-every", "1"
+    ]
+    .to_vec();
+    args.extend(more.iter().map(Into::into));
+    args
+}
+
+fn fresh(name: &str) -> PathBuf {
+    let out = scratch().join(name);
+    let _ = fs::remove_dir_all(&out);
+    out
+}
+
+fn checkpoints(out: &Path) -> [Vec<u8>; 2] {
+    ["last", "best"].map(|name| fs::read(out.join(format!("{name}.safetensors"))).unwrap())
+}
+
+#[test]
+fn threads_change_no_byte_of_a_checkpoint() {
+    let [one, two] = ["train-1", "train-2"].map(fresh);
+    run("train", training(&one, &["--steps", "10", "--threads", "1"])).ends(0);
+    run("train", training(&two, &["--steps", "10", "--threads", "2", "--loader-threads", "3"])).ends(0);
+    assert!(checkpoints(&one) == checkpoints(&two));
+}
+
+#[test]
+fn killed_and_run_again_it_ends_in_the_same_bytes() {
+    let whole = fresh("train-whole");
+    let args = |out: &Path| training(out, &["--steps", "11", "--checkpoint-every", "1"]);
+    run("train", args(&whole)).ends(0);
+    let killed = fresh("train-killed");
+    let mut kills = 0;
+    // Each round gets as far as its first new checkpoint, then dies.
+    loop {
+        let before = fs::read(killed.join("last.safetensors")).ok();
+        let mut child = start("train", args(&killed));
+        let ended = loop {
+            if child.try_wait().unwrap().is_some() {
+                break true;
+            }
+            if fs::read(killed.join("last.safetensors")).ok() != before {
+                break false;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(3));
+        };
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if ended {
+            break;
+        }
+        kills += 1;
+    }
+    assert!(kills >= 2, "{kills} kills");
+    run("train", args(&killed)).ends(0);
+    assert!(checkpoints(&whole) == checkpoints(&killed), "after {kills} kills");
+}
+
+#[test]
+fn a_complete_run_says_so_and_another_is_refused() {
+    let out = fresh("train-complete");
+    run("train", training(&out, &["--steps", "2"])).ends(0);
+    let before = checkpoints(&out);
+    let said = run("train", training(&out, &["--steps", "2"])).ends(0);
+    assert!(said.out.contains("complete"), "{said:?}");
+    run("train", training(&out, &["--steps", "2", "--columns", "4"])).refuses("columns is 2");
+    run("train", training(&out, &["--steps", "2", "--seed", "9"])).refuses("seed is 2012");
+    run("train", training(&out, &["--steps", "2", "--batch", "16"])).refuses("batch is 32");
+    assert!(checkpoints(&out) == before);
+}
+
+#[test]
+fn every_preset_and_number_of_columns_trains() {
+    for (net, recipe, columns) in
+        [("paper", "paper", "1"), ("paper", "modern", "2"), ("original", "original-2010", "4")]
+    {
+        let out = fresh(&format!("train-{net}-{columns}"));
+        let more = ["--steps", "2", "--net", net, "--recipe", recipe, "--columns", columns];
+        let args: Vec<_> = training(&out, &more).into_iter().collect();
+        // clap takes a flag once: drop the helper's own --net.
+        let at = args.iter().position(|a| a == "--net").unwrap();
+        let args = [&args[..at], &args[at + 2..]].concat();
+        run("train", args).ends(0);
+        let log = fs::read_to_string(out.join("log.jsonl")).unwrap();
+        let losses: Vec<f64> = log
+            .lines()
+            .map(|l| serde_json::from_str::<serde_json::Value>(l).unwrap()["loss"].as_f64().unwrap())
+            .collect();
+        assert_eq!(losses.len(), 3, "{log}");
+        assert!((losses[0] - 10f64.ln()).abs() < 1.5, "{net} starts at {}", losses[0]);
+    }
+}
+
+#[test]
+fn part_of_the_training_photos_is_held_out_where_there_is_no_val() {
+    let packed = fresh("train-only");
+    let archive = &crate::program::archives().train;
+    run("imagenet-pack", args!["--train", archive, "--out", &packed, "--size", "64", "--quiet"]).ends(0);
+    let out = fresh("train-held-out");
+    let args = args![
+        "--data", &packed, "--out", &out, "--narrow", "16", "--crop", "56", "--batch", "32", "--epochs", "1",
+        "--hold-out", "0.25", "--quiet"
+    ];
+    run("train", args).ends(0);
+    let log = fs::read_to_string(out.join("log.jsonl")).unwrap();
+    assert!(log.contains("\"images\":30"), "{log}");
+}
+
+#[test]
+fn a_dry_run_counts_and_writes_nothing() {
+    let out = fresh("train-dry");
+    let said = run("train", training(&out, &["--dry-run"])).ends(0);
+    assert!(said.out.contains("120 photos, 4 updates an epoch") && said.out.contains("91 epochs"), "{said:?}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn the_summary_has_the_papers_numbers() {
+    let said = run("train", ["--summary"]).ends(0);
+    for number in ["60965224", "724406816", "659272", "622312", "96×55×55"] {
+        assert!(said.out.contains(number), "{number}: {said:?}");
+    }
+}
