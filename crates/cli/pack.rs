@@ -1,0 +1,243 @@
+//! `imagenet-pack`: from archives to shards, and what can be asked of a packed set.
+
+mod extract;
+mod inspect;
+mod verify;
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use alexnet_pack::{
+    Devkit, Estimate, Filter, Inputs, LabelOrder, OnBad, Options, Plan, Run, Source, Summary, pack,
+    read_class_list,
+};
+use anyhow::Context;
+use clap::{Args as Flags, Parser, Subcommand};
+
+use crate::input::cores;
+use crate::messages::{Exit, Refusal, say};
+use crate::progress::{Progress, size};
+use crate::stop;
+
+/// Pack ImageNet's official archives (or class folders) into shards of raw RGB records.
+#[derive(Parser)]
+#[command(name = "imagenet-pack", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    pack: Pack,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Verify(verify::Args),
+    Inspect(inspect::Args),
+    Extract(extract::Args),
+}
+
+/// The flags of packing itself.
+#[derive(Flags, Clone)]
+pub struct Pack {
+    /// Training photos: ILSVRC2012_img_train.tar, or a folder of class folders
+    #[arg(long, value_name = "TAR|FOLDER")]
+    pub train: Option<PathBuf>,
+    /// Validation photos: ILSVRC2012_img_val.tar, flat or in class folders
+    #[arg(long, value_name = "TAR|FOLDER")]
+    pub val: Option<PathBuf>,
+    /// ILSVRC2012_devkit_t12.tar.gz: the class table, and the labels of a flat val archive
+    #[arg(long, value_name = "TAR.GZ|FOLDER")]
+    pub devkit: Option<PathBuf>,
+    /// Folder of the set; the same command goes on in it
+    #[arg(long, value_name = "FOLDER", required = true)]
+    pub out: Option<PathBuf>,
+    /// Width and height of a record, pixels
+    #[arg(long, default_value_t = 256)]
+    pub size: u32,
+    /// Filter: bilinear (antialiased), area (as the 2012 code), catmull-rom, lanczos3
+    #[arg(long, default_value = "bilinear")]
+    pub filter: Filter,
+    /// Store the training photos in an order shuffled with this seed
+    #[arg(long, value_name = "SEED")]
+    pub shuffle_seed: Option<u64>,
+    /// Numbering of the classes: wnid (sorted, as torchvision and Caffe) or devkit (ILSVRC2012_ID - 1)
+    #[arg(long, default_value = "wnid")]
+    pub label_order: LabelOrder,
+    /// Only the classes listed in this file, one WNID a line
+    #[arg(long, value_name = "FILE")]
+    pub classes: Option<PathBuf>,
+    /// Photos in a shard
+    #[arg(long, default_value_t = 4096)]
+    pub shard_records: u64,
+    /// What to do about a photo that cannot be taken as it is: skip (and report it) or fail
+    #[arg(long, default_value = "skip")]
+    pub on_bad: OnBad,
+    /// Threads [default: all cores]
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Print what would be done, with counts, bytes and free space, and stop
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+    /// No progress
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Runs the program.
+pub fn run(args: Args) -> anyhow::Result<Exit> {
+    match args.command {
+        None => packing(&args.pack),
+        Some(Command::Verify(args)) => verify::run(args),
+        Some(Command::Inspect(args)) => inspect::run(args),
+        Some(Command::Extract(args)) => extract::run(args),
+    }
+}
+
+fn packing(args: &Pack) -> anyhow::Result<Exit> {
+    let out = args.out.as_ref().context("--out is required")?;
+    let plan = plan(args)?;
+    if args.dry_run {
+        return forecast(args, &plan).map(|()| Exit::Done);
+    }
+    let summary = execute(args, &plan)?;
+    if args.json {
+        say(serde_json::to_string_pretty(&summary.manifest)?)?;
+    } else if summary.was_complete {
+        say(format_args!("{} holds this set, complete; nothing to do", out.display()))?;
+    } else {
+        report(&summary, out)?;
+    }
+    Ok(if summary.complaints().2 > 0 { Exit::Complaints } else { Exit::Done })
+}
+
+/// Walks the sources' headers and plans the set.
+pub fn plan(args: &Pack) -> anyhow::Result<Plan> {
+    if args.train.is_none() && args.val.is_none() {
+        let hint = "name ILSVRC2012_img_train.tar with --train, ILSVRC2012_img_val.tar with --val, or both";
+        return Err(Refusal::new("nothing to pack: neither --train nor --val is given", hint).into());
+    }
+    let open = |path: &Option<PathBuf>| path.as_deref().map(Source::open).transpose();
+    let inputs = Inputs {
+        devkit: args.devkit.as_deref().map(Devkit::read).transpose()?,
+        train: open(&args.train)?,
+        val: open(&args.val)?,
+    };
+    let options = Options {
+        size: args.size,
+        filter: args.filter,
+        label_order: args.label_order,
+        classes: args.classes.as_deref().map(read_class_list).transpose()?,
+        shard_records: args.shard_records,
+        shuffle_seed: args.shuffle_seed,
+    };
+    Ok(Plan::new(inputs, options)?)
+}
+
+/// Packs, with progress and Ctrl-C.
+pub fn execute(args: &Pack, plan: &Plan) -> anyhow::Result<Summary> {
+    let run = Run {
+        threads: args.threads.unwrap_or_else(cores).max(1),
+        on_bad: args.on_bad,
+        cancel: Some(stop::on_interrupt()),
+        ..Run::new(args.out.clone().context("--out is required")?)
+    };
+    Ok(pack(plan, &run, &Bar::new(args.quiet))?)
+}
+
+/// The packer's progress as a bar.
+struct Bar {
+    quiet: bool,
+    progress: std::cell::OnceCell<Progress>,
+    done: Cell<(u64, u64)>,
+}
+
+impl Bar {
+    fn new(quiet: bool) -> Self {
+        Bar { quiet, progress: std::cell::OnceCell::new(), done: Cell::new((0, 0)) }
+    }
+}
+
+impl alexnet_pack::Progress for Bar {
+    fn begin(&self, photos: u64, _: u64) {
+        let _ = self.progress.set(Progress::new("packing", "photos", photos, self.quiet));
+    }
+
+    fn advance(&self, photos: u64, bytes: u64) {
+        let (p, b) = self.done.get();
+        self.done.set((p + photos, b + bytes));
+        if let Some(progress) = self.progress.get() {
+            progress.at(p + photos, &size(b + bytes));
+        }
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(progress) = self.progress.get() {
+            progress.finish();
+        }
+    }
+}
+
+fn report(summary: &Summary, out: &std::path::Path) -> anyhow::Result<()> {
+    for (split, s) in &summary.manifest.splits {
+        say(format_args!(
+            "{:<6} {} records of {} photos, {} in {} shards",
+            split.as_str(),
+            s.images,
+            s.planned,
+            size(s.bytes),
+            s.shards.len()
+        ))?;
+    }
+    let (repaired, converted, refused) = summary.complaints();
+    if repaired + converted + refused > 0 {
+        let report = out.join(alexnet_shard::REPORT_NAME);
+        say(format_args!(
+            "{repaired} photos repaired, {converted} converted, {refused} refused; each is named in {}",
+            report.display()
+        ))?;
+    }
+    say(format_args!("identity {}", summary.identity))
+}
+
+fn forecast(args: &Pack, plan: &Plan) -> anyhow::Result<()> {
+    let out = args.out.as_ref().context("--out is required")?;
+    let estimate = Estimate::new(plan, out)?;
+    say(format_args!("classes   {}", estimate.classes))?;
+    for s in &estimate.splits {
+        say(format_args!(
+            "{:<9} {} photos ({}) into {} shards ({})",
+            s.split.as_str(),
+            s.photos,
+            size(s.encoded_bytes),
+            s.shards,
+            size(s.shard_bytes)
+        ))?;
+        for (count, what) in [
+            (s.unlabelled, "without a label, will be refused"),
+            (s.left_out, "of classes that were not chosen"),
+            (s.ignored, "members that are no photos"),
+        ] {
+            if count > 0 {
+                say(format_args!("          {count} {what}"))?;
+            }
+        }
+    }
+    let threads = args.threads.unwrap_or_else(cores).max(1);
+    let memory = Estimate::memory_bytes(plan, threads, 4_000_000);
+    say(format_args!("to write  {}", size(estimate.needed_bytes)))?;
+    let free = estimate.free_bytes.map_or("unknown".into(), size);
+    say(format_args!("free      {free}"))?;
+    say(format_args!("memory    about {} for photos of up to 4 megapixels", size(memory)))?;
+    match estimate.free_bytes {
+        Some(free) if free < estimate.needed_bytes => {
+            let cause = format!("{} is too small: {} needed, {} free", out.display(), size(estimate.needed_bytes), size(free));
+            Err(Refusal::new(cause, "free some space, or choose another --out").into())
+        }
+        _ => Ok(()),
+    }
+}
