@@ -117,7 +117,7 @@ impl Net {
                 if below.dense {
                     return Err("a convolution cannot follow a dense layer".to_owned());
                 }
-                if maps == 0 || maps % columns != 0 {
+                if maps == 0 || !maps.is_multiple_of(columns) {
                     return Err(format!("{maps} maps cannot be divided evenly among {columns} columns"));
                 }
                 if padding >= kernel {
@@ -132,9 +132,11 @@ impl Net {
                 if units < columns {
                     return Err(format!("{units} units cannot be split over {columns} columns"));
                 }
-                let uneven = units % columns != 0 && units != self.classes;
-                if uneven
-                    || (reads == Reads::OwnColumn && (units % columns != 0 || shape.channels % columns != 0))
+                let even = units.is_multiple_of(columns);
+                // Only classes may be split unevenly, and a group needs equal shares on both sides.
+                let groups = reads == Reads::OwnColumn;
+                if (groups && !(even && shape.channels.is_multiple_of(columns)))
+                    || !(even || units == self.classes)
                 {
                     return Err(format!("{units} units cannot be divided evenly among {columns} columns"));
                 }
