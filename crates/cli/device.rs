@@ -70,7 +70,7 @@ impl Device {
 
 /// The CPU backend for a net.
 pub fn cpu(_net: &Net, threads: usize) -> anyhow::Result<CpuBackend> {
-    Ok(CpuBackend::new(threads)?)
+    Ok(CpuBackend::new(1, threads)?)
 }
 
 #[cfg(test)]
