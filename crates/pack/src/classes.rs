@@ -75,7 +75,8 @@ impl ClassTable {
         let mut classes: Vec<Class> = match (devkit, order) {
             // Synsets are in order of their ids.
             (Some(devkit), _) => {
-                let class = |s: &crate::devkit::Synset| Class { wnid: s.wnid.clone(), words: s.words.clone() };
+                let class =
+                    |s: &crate::devkit::Synset| Class { wnid: s.wnid.clone(), words: s.words.clone() };
                 devkit.synsets.iter().map(class).collect()
             }
             (None, LabelOrder::Wnid) => {
@@ -98,7 +99,10 @@ impl ClassTable {
             let known: HashSet<&str> = classes.iter().map(|c| c.wnid.as_str()).collect();
             if let Some(unknown) = chosen.iter().find(|c| !known.contains(c.as_str())) {
                 return Err(Error::Options {
-                    reason: format!("class {unknown} of the list of classes is none of the {}", classes.len()),
+                    reason: format!(
+                        "class {unknown} of the list of classes is none of the {}",
+                        classes.len()
+                    ),
                     hint: "the list holds WNIDs of the devkit, or without one those of the archives".into(),
                 });
             }

@@ -20,7 +20,8 @@ pub const MAX_PIXELS: u64 = 1 << 27;
 pub const MAX_ENCODED_BYTES: u64 = 1 << 28;
 
 /// The name and versions of the decoders, for recipes.
-pub const DECODER: &str = "zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; alpha dropped; exif ignored";
+pub const DECODER: &str =
+    "zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; alpha dropped; exif ignored";
 
 /// What had to be done to a photo.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -90,7 +90,8 @@ impl Files {
         let stream: Box<dyn Read> =
             if magic == [0x1f, 0x8b] { Box::new(flate2::read::GzDecoder::new(file)) } else { Box::new(file) };
         let mut files = Files::default();
-        let unreadable = |e: io::Error| Error::devkit(path, format!("no readable tar or tar.gz archive: {e}"));
+        let unreadable =
+            |e: io::Error| Error::devkit(path, format!("no readable tar or tar.gz archive: {e}"));
         for entry in tar::Archive::new(stream).entries().map_err(unreadable)? {
             let entry = entry.map_err(unreadable)?;
             let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
@@ -142,7 +143,8 @@ fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
 /// The leaves in order of their ids, and how many other synsets there are.
 fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize), Error> {
     let bad = |reason: String| Error::devkit(path, format!("meta.mat: {reason}"));
-    let variables = matfile::read(meta).map_err(|source| Error::Mat { path: path.join("meta.mat"), source })?;
+    let variables =
+        matfile::read(meta).map_err(|source| Error::Mat { path: path.join("meta.mat"), source })?;
     let synsets = variables.into_iter().find(|(name, _)| name == "synsets").map(|(_, value)| value);
     let Some(Value::Struct { fields, values, .. }) = synsets else {
         return Err(bad("no struct array named synsets".into()));
@@ -182,7 +184,11 @@ fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize), Error> {
         return Err(bad("no synset without children".into()));
     }
     if let Some((place, synset)) = leaves.iter().enumerate().find(|(place, s)| s.id as usize != place + 1) {
-        return Err(bad(format!("ids of the leaves do not run from 1: place {} has {}", place + 1, synset.id)));
+        return Err(bad(format!(
+            "ids of the leaves do not run from 1: place {} has {}",
+            place + 1,
+            synset.id
+        )));
     }
     let mut seen = HashSet::new();
     if let Some(twice) = leaves.iter().find(|s| !seen.insert(&s.wnid)) {

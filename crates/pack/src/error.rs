@@ -138,6 +138,9 @@ pub enum Error {
         /// Photos this run set out to pack.
         planned: u64,
     },
+    /// The shards or their folder.
+    #[error(transparent)]
+    Shard(#[from] alexnet_shard::Error),
     /// A picture (PNG) could not be written.
     #[error("{}: {source}", path.display())]
     Picture {
@@ -195,6 +198,7 @@ impl Error {
             Error::NoSpace { .. } => "free some space, choose another --out, or pack fewer classes or a smaller --size".into(),
             Error::BadPhoto { .. } => "`--on-bad skip` names such photos in the report and goes on".into(),
             Error::Cancelled { .. } => "run the same command again to go on".into(),
+            Error::Shard(e) => return e.hint(),
             _ => return None,
         };
         Some(hint)

@@ -18,7 +18,8 @@ pub struct Geometry {
 
 impl Geometry {
     /// The name of this rule in recipes.
-    pub const NAME: &str = "short side to size, long side max(size, round(long * size / short)), crop at floor((n - size) / 2)";
+    pub const NAME: &str =
+        "short side to size, long side max(size, round(long * size / short)), crop at floor((n - size) / 2)";
 
     /// The geometry of a photo of `width` × `height` pixels for a square of `size`.
     ///

@@ -7,7 +7,7 @@
 
 mod element;
 
-pub use element::{MatError, MAX_UNPACKED_BYTES};
+pub use element::{MAX_UNPACKED_BYTES, MatError};
 
 use element::{Kind, Reader};
 

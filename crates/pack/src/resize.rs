@@ -93,7 +93,13 @@ pub struct Squarer {
 impl Squarer {
     /// A maker of `size` × `size` squares.
     pub fn new(size: u32, filter: Filter) -> Self {
-        Squarer { size, filter, resizer: Resizer::new(), resized: Vec::new(), area: area::Resampler::default() }
+        Squarer {
+            size,
+            filter,
+            resizer: Resizer::new(),
+            resized: Vec::new(),
+            area: area::Resampler::default(),
+        }
     }
 
     /// Resizes and crops `picture` into `record` (`size · size · 3` bytes, RGB, rows from the top).
@@ -110,7 +116,10 @@ impl Squarer {
         let Picture { width, height, rgb, .. } = *picture;
         let g = Geometry::new(width, height, size);
         if u64::from(g.width) * u64::from(g.height) > MAX_PIXELS {
-            return Err(Refusal(format!("{width}×{height} is too thin: it would become {}×{}", g.width, g.height)));
+            return Err(Refusal(format!(
+                "{width}×{height} is too thin: it would become {}×{}",
+                g.width, g.height
+            )));
         }
         if (g.width, g.height) == (width, height) {
             crop(rgb, &g, size, record);

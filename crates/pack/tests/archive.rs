@@ -65,7 +65,8 @@ pub fn jpeg(width: u32, height: u32, seed: u64) -> Vec<u8> {
     let base: Vec<f64> = (0..9).map(|i| stream.uniform(i)).collect();
     let image = image::RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([0, 1, 2].map(|c| {
-            let wave = (f64::from(x) * (0.02 + 0.1 * base[c]) + f64::from(y) * (0.02 + 0.1 * base[c + 3])).sin();
+            let wave =
+                (f64::from(x) * (0.02 + 0.1 * base[c]) + f64::from(y) * (0.02 + 0.1 * base[c + 3])).sin();
             (128.0 + 60.0 * wave + 60.0 * (base[c + 6] - 0.5)) as u8
         }))
     });
@@ -82,8 +83,11 @@ pub fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     path
 }
 
+/// Name and bytes of a member.
+pub type Member = (String, Vec<u8>);
+
 /// The official train layout: one tar per WNID inside one tar.
-pub fn train_tar(classes: &[(&str, Vec<(String, Vec<u8>)>)]) -> Vec<u8> {
+pub fn train_tar(classes: &[(&str, Vec<Member>)]) -> Vec<u8> {
     let mut outer = Tar::new();
     for (wnid, photos) in classes {
         let mut inner = Tar::new();

@@ -64,7 +64,9 @@ fn cut_jpegs_are_named() {
         decoder.decode(&jpeg(320, 240, 2)).unwrap();
         match decoder.decode(cut) {
             Ok(picture) => {
-                let Note::Repaired(detail) = &picture.note else { panic!("cut at {percent}%: {:?}", picture.note) };
+                let Note::Repaired(detail) = &picture.note else {
+                    panic!("cut at {percent}%: {:?}", picture.note)
+                };
                 assert!(detail.starts_with("damaged JPEG: "), "{detail}");
                 let kept = picture.rgb.iter().zip(&sound).take_while(|(a, b)| a == b).count();
                 if percent == 50 {

@@ -138,7 +138,8 @@ fn bounds_depth_and_memory() {
 
 #[test]
 fn reads_what_the_tests_write() {
-    let read = matfile::read(&meta_mat(&[(7, "n00000007", "sieben", 0), (300, "n00000300", "é", 3)])).unwrap();
+    let read =
+        matfile::read(&meta_mat(&[(7, "n00000007", "sieben", 0), (300, "n00000300", "é", 3)])).unwrap();
     let Value::Struct { values, .. } = &read[0].1 else { panic!("no struct") };
     assert_eq!(values[4].scalar(), Some(300.0));
     assert_eq!(values[6].text(), Some("é"));

@@ -108,7 +108,9 @@ fn groups() {
     assert_eq!(found(&Source::open(&path).unwrap()), expected);
 
     let folder = dir.path().join("folder");
-    for (name, byte) in [("n2/z.JPEG", 1), ("n2/a.JPEG", 2), ("n1/b.jpg", 3), ("n1/._b.jpg", 9), ("n3/x.txt", 9)] {
+    for (name, byte) in
+        [("n2/z.JPEG", 1), ("n2/a.JPEG", 2), ("n1/b.jpg", 3), ("n1/._b.jpg", 9), ("n3/x.txt", 9)]
+    {
         write(&folder, name, &[byte]);
     }
     write(&folder, a, &[4]);

@@ -12,6 +12,12 @@ mod devkit;
 /// MAT files written by SciPy, by hand, and hostile ones.
 mod matfile;
 
+/// From archives to a folder of shards: labels, order, report, resuming, the same bytes always.
+mod pack;
+
+/// The real archives, packed whole.
+mod real;
+
 /// Filters and geometry against Pillow and OpenCV.
 mod resize;
 

@@ -20,7 +20,8 @@ pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
         Ok(done) => Ok(done),
         Err(Failure::Final(reason)) => Err(Refusal(reason)),
         Err(Failure::Damage(damage)) => {
-            let mut done = tolerant(bytes, rgb).map_err(|reason| Refusal(format!("damaged JPEG: {reason}")))?;
+            let mut done =
+                tolerant(bytes, rgb).map_err(|reason| Refusal(format!("damaged JPEG: {reason}")))?;
             let mut detail = format!("damaged JPEG: {damage}");
             if let Note::Converted(how) = done.note {
                 detail = format!("{detail}; {how}");

@@ -129,7 +129,8 @@ impl<'a> Reader<'a> {
             let padded = if first == 15 { length } else { length.next_multiple_of(8) };
             (first, data, 8 + padded.min(body.len()))
         };
-        let kind = Kind::of(code).ok_or_else(|| MatError::new(offset, format!("unknown data type {code}")))?;
+        let kind =
+            Kind::of(code).ok_or_else(|| MatError::new(offset, format!("unknown data type {code}")))?;
         self.rest = &self.rest[used..];
         self.offset += used;
         Ok(Element { kind, offset, data, big: self.big })
@@ -145,7 +146,8 @@ impl Element<'_> {
         macro_rules! widen {
             ($type:ty) => {{
                 const SIZE: usize = size_of::<$type>();
-                if self.data.len() % SIZE != 0 {
+                let numbers = self.data.chunks_exact(SIZE);
+                if !numbers.remainder().is_empty() {
                     return Err(MatError::new(self.offset, "numbers are cut"));
                 }
                 let one = |bytes: &[u8]| {
@@ -155,7 +157,7 @@ impl Element<'_> {
                         if self.big { <$type>::from_be_bytes(array) } else { <$type>::from_le_bytes(array) };
                     value as f64
                 };
-                self.data.chunks_exact(SIZE).map(one).collect()
+                numbers.map(one).collect()
             }};
         }
         Ok(match number {
@@ -186,7 +188,11 @@ impl Element<'_> {
             }
             Kind::Number(Number::U32) | Kind::Utf32 => {
                 let code = |c: &[u8]| char::from_u32(u32_at(c, self.big));
-                Ok(self.data.chunks_exact(4).map(|c| code(c).unwrap_or(char::REPLACEMENT_CHARACTER)).collect())
+                Ok(self
+                    .data
+                    .chunks_exact(4)
+                    .map(|c| code(c).unwrap_or(char::REPLACEMENT_CHARACTER))
+                    .collect())
             }
             _ => Err(MatError::new(self.offset, "expected text")),
         }

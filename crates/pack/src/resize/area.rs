@@ -47,10 +47,8 @@ impl Taps {
         let last = i64::from(source) - 1;
         for i in first..first + count {
             // The centre (i + ½)·source/out − ½, over the denominator 2·out, exactly.
-            let (numerator, denominator) = (
-                (2 * i64::from(i) + 1) * i64::from(source) - i64::from(out),
-                2 * i64::from(out),
-            );
+            let (numerator, denominator) =
+                ((2 * i64::from(i) + 1) * i64::from(source) - i64::from(out), 2 * i64::from(out));
             let base = numerator.div_euclid(denominator);
             let fraction = numerator.rem_euclid(denominator) as f32 / denominator as f32;
             for (offset, weight) in (-1..=2).zip(cubic_weights(fraction)) {
@@ -137,7 +135,11 @@ mod tests {
     fn weights_sum_to_one_and_stay_inside() {
         for (source, out) in [(512, 256), (500, 341), (257, 256), (256, 256), (100, 256), (1, 7)] {
             let mut taps = Taps::default();
-            if source >= out { taps.area(source, out, 0, out) } else { taps.cubic(source, out, 0, out) }
+            if source >= out {
+                taps.area(source, out, 0, out)
+            } else {
+                taps.cubic(source, out, 0, out)
+            }
             for i in 0..out as usize {
                 let sum: f32 = taps.of(i).iter().map(|t| t.1).sum();
                 assert!((sum - 1.0).abs() < 1e-5, "{source} to {out}, pixel {i}: {sum}");

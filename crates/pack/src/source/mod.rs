@@ -72,7 +72,16 @@ impl Source {
             return Err(Error::NoPhotos { path: path.to_path_buf(), ignored, first: first_ignored });
         }
         let digest = digest(&groups, &photos);
-        Ok(Source { path: path.to_path_buf(), archive, groups, photos, in_root, ignored, first_ignored, digest })
+        Ok(Source {
+            path: path.to_path_buf(),
+            archive,
+            groups,
+            photos,
+            in_root,
+            ignored,
+            first_ignored,
+            digest,
+        })
     }
 
     /// The archive or folder.

@@ -15,6 +15,8 @@ use crate::error::Error;
 const BLOCK: u64 = 512;
 /// Long names and pax records above this are no names any more.
 const MAX_NAME_BYTES: u64 = 1 << 20;
+/// Paths above this are refused; a shard keeps names up to this length.
+const MAX_PATH_BYTES: usize = alexnet_shard::MAX_NAME_BYTES;
 /// A train archive nests once; deeper is not followed.
 const MAX_DEPTH: usize = 4;
 
@@ -94,7 +96,11 @@ impl Walk<'_> {
                 _ => {
                     let name = long_name.take().unwrap_or_else(|| header.path_bytes().into_owned());
                     if matches!(kind, EntryType::Regular | EntryType::Continuous) {
-                        self.member(String::from_utf8_lossy(&name).into_owned(), data, size)?;
+                        let path = String::from_utf8_lossy(&name).into_owned();
+                        if path.len() > MAX_PATH_BYTES {
+                            return Err(self.damaged(at, format!("a path of {} bytes", path.len())));
+                        }
+                        self.member(path, data, size)?;
                     }
                 }
             }

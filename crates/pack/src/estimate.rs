@@ -1,0 +1,113 @@
+//! What a plan will cost: photos, bytes, memory, and the room there is.
+//!
+//! Nothing is written and no photo is read. Sizes of shards are upper bounds, exact up to report and names.
+
+use std::path::{Path, PathBuf};
+
+use alexnet_shard::{Folder, HEADER_BYTES, PAGE, ShardPlan, Split, State};
+
+use crate::error::Error;
+use crate::pipeline::{shard_plan, slots};
+use crate::plan::Plan;
+
+/// What packing one split will cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitEstimate {
+    /// The split.
+    pub split: Split,
+    /// Photos that will be looked at.
+    pub photos: u64,
+    /// Of them without a label: they will be refused.
+    pub unlabelled: u64,
+    /// Photos left out because their class was not chosen.
+    pub left_out: u64,
+    /// Members of the source that are no photos.
+    pub ignored: u64,
+    /// Bytes of the photos as they are.
+    pub encoded_bytes: u64,
+    /// Shards of the split, finished ones included.
+    pub shards: u64,
+    /// Bytes of those shards, at most.
+    pub shard_bytes: u64,
+}
+
+/// What a run into a folder will cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Estimate {
+    /// How far the folder is.
+    pub state: State,
+    /// Classes in the table.
+    pub classes: u64,
+    /// The splits.
+    pub splits: Vec<SplitEstimate>,
+    /// Bytes the shards still to be written take, at most.
+    pub needed_bytes: u64,
+    /// Bytes free for this user where the folder is or will be; `None` if the system does not say.
+    pub free_bytes: Option<u64>,
+}
+
+impl Estimate {
+    /// Looks at plan and folder without touching anything.
+    ///
+    /// # Errors
+    /// If the folder belongs to another recipe or holds foreign files.
+    pub fn new(plan: &Plan, out: &Path) -> Result<Estimate, Error> {
+        let state = Folder::inspect(out, plan.recipe().digest())?;
+        let is_finished = |split: Split, number: u32| match &state {
+            State::Fresh => false,
+            State::Partial(finished) => finished.binary_search(&(split, number)).is_ok(),
+            State::Complete => true,
+        };
+        let mut needed_bytes = 0;
+        let mut splits = Vec::new();
+        for split in plan.splits() {
+            let shards = ShardPlan::shard_count(split.entries(), plan.recipe().shard_records);
+            let mut shard_bytes = 0;
+            for number in 0..u32::try_from(shards).unwrap_or(u32::MAX) {
+                let entries = shard_plan(plan, split, number).entries();
+                let bytes = shard_upper_bound(plan, entries.end - entries.start);
+                shard_bytes += bytes;
+                if !is_finished(split.split(), number) {
+                    needed_bytes += bytes;
+                }
+            }
+            splits.push(SplitEstimate {
+                split: split.split(),
+                photos: split.entries(),
+                unlabelled: split.unlabelled(),
+                left_out: split.left_out(),
+                ignored: split.source().ignored().0,
+                encoded_bytes: split.encoded_bytes(),
+                shards,
+                shard_bytes,
+            });
+        }
+        let classes = plan.classes().classes().len() as u64;
+        Ok(Estimate { state, classes, splits, needed_bytes, free_bytes: free_bytes(out) })
+    }
+
+    /// Bytes of memory a run on so many threads takes besides the decoders' own: buffers of records under way, and
+    /// the largest photo's pixels for each thread if it had `pixels` of them.
+    pub fn memory_bytes(plan: &Plan, threads: usize, pixels: u64) -> u64 {
+        let record = u64::from(plan.options().size).pow(2) * 3;
+        slots(threads) as u64 * record + threads as u64 * pixels * 6
+    }
+}
+
+fn shard_upper_bound(plan: &Plan, entries: u64) -> u64 {
+    let record = u64::from(plan.options().size).pow(2) * 3;
+    let stride = record.next_multiple_of(PAGE);
+    let words = |c: &alexnet_shard::Class| (c.words.len() + c.wnid.len() + 32) as u64;
+    let classes: u64 = plan.classes().classes().iter().map(words).sum();
+    // Label, checksum, entry number, name with its offset; then sums, table, recipe.
+    const NAME: u64 = 64;
+    HEADER_BYTES as u64 + entries * (stride + 4 + 4 + 8 + 8 + NAME) + record * 4 + classes + PAGE
+}
+
+/// Free bytes of the file system that holds the nearest existing folder of `path`.
+fn free_bytes(path: &Path) -> Option<u64> {
+    let absolute: PathBuf = std::path::absolute(path).ok()?;
+    let existing = absolute.ancestors().find(|p| p.exists())?;
+    let stat = rustix::fs::statvfs(existing).ok()?;
+    stat.f_bavail.checked_mul(stat.f_frsize)
+}

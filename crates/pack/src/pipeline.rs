@@ -1,0 +1,374 @@
+//! From a plan to a folder of shards: workers make records, one writer puts them in order.
+//!
+//! Workers draw entry numbers in order and each number's record goes to its place, so the bytes do not depend on the
+//! number of threads. Memory is bounded by a pool of recycled buffers. Shards that a former run finished are kept;
+//! a run that is stopped (or killed) leaves a folder that the same call goes on with. How a folder is told from
+//! another's is `alexnet_shard::Folder`'s part.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use alexnet_shard::{
+    Digest, Folder, Manifest, ReportEntry, ReportKind, ShardPlan, ShardWriter, Split, State,
+};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::decode::Note;
+use crate::error::Error;
+use crate::estimate::Estimate;
+use crate::plan::{Plan, SplitPlan};
+use crate::worker::{Outcome, Slot, Worker};
+
+/// What to do about a photo that is damaged or has no label.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnBad {
+    /// Name it in the report and go on.
+    #[default]
+    Skip,
+    /// Stop at the first one, repaired or refused, with an error that names it.
+    Fail,
+}
+
+impl fmt::Display for OnBad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OnBad::Skip => "skip",
+            OnBad::Fail => "fail",
+        })
+    }
+}
+
+impl FromStr for OnBad {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        match name {
+            "skip" => Ok(OnBad::Skip),
+            "fail" => Ok(OnBad::Fail),
+            _ => Err(format!("unknown choice {name:?} (skip, fail)")),
+        }
+    }
+}
+
+/// How one call packs; nothing here changes a byte of the set.
+#[derive(Clone, Debug)]
+pub struct Run<'a> {
+    /// The output folder; created if need be.
+    pub out: PathBuf,
+    /// Threads that decode, at least 1. One more writes.
+    pub threads: usize,
+    /// What to do about bad photos.
+    pub on_bad: OnBad,
+    /// Set by another thread (Ctrl-C) to stop; the run then ends with [`Error::Cancelled`].
+    pub cancel: Option<&'a AtomicBool>,
+}
+
+impl Run<'_> {
+    /// A run into `out` on all cores, skipping bad photos.
+    pub fn new(out: impl Into<PathBuf>) -> Self {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        Run { out: out.into(), threads, on_bad: OnBad::Skip, cancel: None }
+    }
+
+    fn cancelled(&self) -> bool {
+        self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed))
+    }
+}
+
+/// Hears how far a run is. Called from the thread that called [`pack`], in order.
+pub trait Progress {
+    /// The run will go through so many photos of so many encoded bytes; finished shards do not count.
+    fn begin(&self, photos: u64, bytes: u64) {
+        let _ = (photos, bytes);
+    }
+
+    /// So many photos and encoded bytes more are done.
+    fn advance(&self, photos: u64, bytes: u64) {
+        let _ = (photos, bytes);
+    }
+}
+
+/// No one listens.
+impl Progress for () {}
+
+/// What a run left.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// Digest that covers every byte of the set.
+    pub identity: Digest,
+    /// Records, complaints, bytes and shards of each split, of the whole set.
+    pub manifest: Manifest,
+    /// Photos this run went through.
+    pub photos: u64,
+    /// Shards that were finished before this run.
+    pub shards_before: u64,
+    /// The set was complete before; nothing was done.
+    pub was_complete: bool,
+}
+
+impl Summary {
+    /// Photos of the whole set that were repaired, converted and refused.
+    pub fn complaints(&self) -> (u64, u64, u64) {
+        let splits = self.manifest.splits.values();
+        splits.fold((0, 0, 0), |(a, b, c), s| (a + s.repaired, b + s.converted, c + s.refused))
+    }
+}
+
+/// Packs what is planned into `run.out`, or what a former run of the same plan left to do.
+///
+/// # Errors
+/// If the folder belongs to something else, space is short, a source cannot be read or a shard not be written, the
+/// run is stopped, or (if asked for) a photo is bad. Finished shards always stay.
+pub fn pack(plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> Result<Summary, Error> {
+    let estimate = Estimate::new(plan, &run.out)?;
+    if estimate.free_bytes.is_some_and(|free| free < estimate.needed_bytes) {
+        let free = estimate.free_bytes.unwrap_or_default();
+        return Err(Error::NoSpace { path: run.out.clone(), needed: estimate.needed_bytes, free });
+    }
+    let folder = Folder::open(&run.out, plan.recipe().digest())?;
+    let summary = |photos, shards_before, was_complete| {
+        let manifest = Manifest::read(&run.out)?;
+        Ok(Summary { identity: manifest.identity(), manifest, photos, shards_before, was_complete })
+    };
+    let finished: HashSet<(Split, u32)> = match folder.state() {
+        State::Complete => {
+            let manifest = Manifest::read(&run.out)?;
+            let shards = manifest.splits.values().map(|s| s.shards.len() as u64).sum();
+            return summary(0, shards, true);
+        }
+        State::Partial(finished) => finished.iter().copied().collect(),
+        State::Fresh => HashSet::new(),
+    };
+    let work = Work::new(plan, &finished);
+    progress.begin(work.entries, work.bytes());
+    Pipeline { plan, run, work: &work, next: AtomicU64::new(0), stop: AtomicBool::new(false) }
+        .run(progress)?;
+    folder.complete()?;
+    summary(work.entries, finished.len() as u64, false)
+}
+
+/// A shard to be written.
+struct Job<'a> {
+    split: &'a SplitPlan,
+    number: u32,
+    /// Planned entries, of the split.
+    entries: std::ops::Range<u64>,
+    /// Sequence number of the first entry in this run.
+    first: u64,
+}
+
+/// The shards of a run in order, their entries numbered through.
+struct Work<'a> {
+    jobs: Vec<Job<'a>>,
+    entries: u64,
+}
+
+impl<'a> Work<'a> {
+    fn new(plan: &'a Plan, finished: &HashSet<(Split, u32)>) -> Self {
+        let mut work = Work { jobs: Vec::new(), entries: 0 };
+        for split in plan.splits() {
+            let shards = ShardPlan::shard_count(split.entries(), plan.recipe().shard_records);
+            // A count above u32 is refused by the writer before anything is written.
+            for number in 0..u32::try_from(shards).unwrap_or(u32::MAX) {
+                if finished.contains(&(split.split(), number)) {
+                    continue;
+                }
+                let entries = shard_plan(plan, split, number).entries();
+                let count = entries.end - entries.start;
+                work.jobs.push(Job { split, number, entries, first: work.entries });
+                work.entries += count;
+            }
+        }
+        work
+    }
+
+    fn bytes(&self) -> u64 {
+        let of =
+            |job: &Job<'_>| job.entries.clone().map(|entry| encoded_bytes(job.split, entry)).sum::<u64>();
+        self.jobs.iter().map(of).sum()
+    }
+
+    /// The job and planned entry of a sequence number.
+    fn at(&self, sequence: u64) -> (&Job<'a>, u64) {
+        let job = &self.jobs[self.jobs.partition_point(|job| job.first <= sequence) - 1];
+        (job, job.entries.start + (sequence - job.first))
+    }
+}
+
+fn encoded_bytes(split: &SplitPlan, entry: u64) -> u64 {
+    split.source().photos()[split.entry(entry).0].length
+}
+
+pub(crate) fn shard_plan<'a>(plan: &'a Plan, split: &SplitPlan, number: u32) -> ShardPlan<'a> {
+    let classes = plan.classes().classes();
+    ShardPlan { split: split.split(), number, split_entries: split.entries(), recipe: plan.recipe(), classes }
+}
+
+/// One sequence number's result on its way to the writer.
+struct Made {
+    sequence: u64,
+    slot: Slot,
+    outcome: Result<Outcome, Error>,
+}
+
+struct Pipeline<'a> {
+    plan: &'a Plan,
+    run: &'a Run<'a>,
+    work: &'a Work<'a>,
+    /// The next sequence number to be made.
+    next: AtomicU64,
+    /// A worker died, or the writer left.
+    stop: AtomicBool,
+}
+
+impl Pipeline<'_> {
+    fn run(&self, progress: &dyn Progress) -> Result<(), Error> {
+        let threads = self.run.threads.max(1);
+        let size = self.plan.options().size as usize;
+        let slots = slots(threads);
+        let (free_in, free_out) = crossbeam_channel::bounded(slots);
+        let (made_in, made_out) = crossbeam_channel::bounded(slots);
+        for _ in 0..slots {
+            free_in.send(Slot::new(size * size * 3)).expect("the channel holds all slots");
+        }
+        thread::scope(|scope| {
+            for _ in 0..threads {
+                let (free, made) = (free_out.clone(), made_in.clone());
+                scope.spawn(move || self.make(&free, &made));
+            }
+            drop(made_in);
+            drop(free_out);
+            let written = self.write(&made_out, &free_in, progress);
+            // Workers that wait for a slot or for the writer wake up when these go.
+            self.stop.store(true, Ordering::Relaxed);
+            drop((made_out, free_in));
+            written
+        })
+    }
+
+    /// A worker's life. It takes a slot before a number: so the lowest number under way always has a slot, and the
+    /// writer, who waits for it, is never waited for by it.
+    fn make(&self, free: &Receiver<Slot>, made: &Sender<Made>) {
+        let _guard = StopOnPanic(&self.stop);
+        let mut worker = Worker::new(self.plan);
+        while let Ok(mut slot) = free.recv() {
+            if self.stop.load(Ordering::Relaxed) || self.run.cancelled() {
+                return;
+            }
+            let sequence = self.next.fetch_add(1, Ordering::Relaxed);
+            if sequence >= self.work.entries {
+                return;
+            }
+            let (job, entry) = self.work.at(sequence);
+            let outcome = worker.make(job.split, entry, &mut slot);
+            if made.send(Made { sequence, slot, outcome }).is_err() {
+                return;
+            }
+        }
+    }
+
+    /// The writer's life: results in order, shard after shard.
+    fn write(
+        &self,
+        made: &Receiver<Made>,
+        free: &Sender<Slot>,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let mut early = BTreeMap::new();
+        let mut sequence = 0;
+        for job in &self.work.jobs {
+            let mut writer =
+                ShardWriter::create(&self.run.out, shard_plan(self.plan, job.split, job.number))?;
+            let mut report = Vec::new();
+            for entry in job.entries.clone() {
+                let Made { slot, outcome, .. } = self.await_sequence(sequence, made, &mut early)?;
+                self.put(job, entry, &slot, outcome?, &mut writer, &mut report)?;
+                // Never full; after the last number is drawn no one may be left to take it.
+                let _ = free.try_send(slot);
+                progress.advance(1, encoded_bytes(job.split, entry));
+                sequence += 1;
+            }
+            writer.finish(&report)?;
+        }
+        Ok(())
+    }
+
+    fn await_sequence(
+        &self,
+        sequence: u64,
+        made: &Receiver<Made>,
+        early: &mut BTreeMap<u64, Made>,
+    ) -> Result<Made, Error> {
+        loop {
+            if self.run.cancelled() || self.stop.load(Ordering::Relaxed) {
+                return Err(Error::Cancelled { done: sequence, planned: self.work.entries });
+            }
+            if let Some(made) = early.remove(&sequence) {
+                return Ok(made);
+            }
+            match made.recv_timeout(Duration::from_millis(100)) {
+                Ok(made) => drop(early.insert(made.sequence, made)),
+                Err(RecvTimeoutError::Timeout) => {}
+                // All workers left, because they were told to.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return Err(Error::Cancelled { done: sequence, planned: self.work.entries });
+                }
+            }
+        }
+    }
+
+    fn put(
+        &self,
+        job: &Job<'_>,
+        entry: u64,
+        slot: &Slot,
+        outcome: Outcome,
+        writer: &mut ShardWriter,
+        report: &mut Vec<ReportEntry>,
+    ) -> Result<(), Error> {
+        let (index, _) = job.split.entry(entry);
+        let photo = &job.split.source().photos()[index];
+        let complaint = match outcome {
+            Outcome::Record { label, note } => {
+                writer.push(label, entry, &photo.name, &slot.record, &slot.moments, slot.crc)?;
+                match note {
+                    Note::Sound => None,
+                    Note::Repaired(detail) => Some((ReportKind::Repaired, detail)),
+                    Note::Converted(detail) => Some((ReportKind::Converted, detail)),
+                }
+            }
+            Outcome::Refused(reason) => Some((ReportKind::Refused, reason)),
+        };
+        let Some((kind, detail)) = complaint else { return Ok(()) };
+        if self.run.on_bad == OnBad::Fail && kind != ReportKind::Converted {
+            return Err(Error::BadPhoto {
+                path: job.split.source().file_of(index),
+                name: photo.name.to_string(),
+                offset: photo.offset,
+                reason: detail,
+            });
+        }
+        report.push(ReportEntry { entry, name: photo.name.to_string(), kind, detail });
+        Ok(())
+    }
+}
+
+/// Records that are under way at most: some for each thread, and some to ride over the writer's syncs.
+pub(crate) fn slots(threads: usize) -> usize {
+    threads * 4 + 32
+}
+
+struct StopOnPanic<'a>(&'a AtomicBool);
+
+impl Drop for StopOnPanic<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,527 @@
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use alexnet_pack::{
+    Devkit, Error, Estimate, Inputs, LabelOrder, OnBad, Options, Plan, Progress, Run, Sheet, Source, Summary,
+    contact_sheet, extract, pack,
+};
+use alexnet_rng::{Permutation, Purpose, Stream};
+use alexnet_shard::{Access, ReportEntry, ReportKind, ShardSet, Split, State, verify};
+
+use crate::archive::{Tar, devkit_tar_gz, fixture, jpeg, train_tar, write};
+
+const ROWS: [(u16, &str, &str, u8); 5] = [
+    (2, "n00000001", "one", 0),
+    (1, "n00000002", "two", 0),
+    (4, "n00000003", "three", 0),
+    (3, "n00000004", "four", 0),
+    (5, "n00000005", "root", 4),
+];
+const SIZE: u32 = 24;
+const PHOTOS: usize = 15;
+const VAL: [u64; 12] = [1, 2, 3, 5, 8, 13, 21, 34, 55, 60, 61, 1000];
+
+/// Train, val and devkit in the official layout, with odd photos among the others.
+struct World {
+    dir: tempfile::TempDir,
+    truth: Vec<u32>,
+}
+
+fn photo(wnid: &str, number: usize) -> (String, Vec<u8>) {
+    let seed = number as u64 * 31 + u64::from(wnid.as_bytes()[8]);
+    let bytes = match (wnid, number) {
+        ("n00000001", 3) => fixture("rgba.png"),
+        ("n00000002", 0) => fixture("cmyk.jpg"),
+        ("n00000002", 7) => fixture("grey.jpg"),
+        ("n00000003", 5) => jpeg(90, 70, seed).split_off(2), // no JPEG any more: refused
+        ("n00000003", 14) => {
+            let whole = jpeg(200, 150, seed);
+            whole[..whole.len() / 2].to_vec()
+        }
+        _ => jpeg(20 + (seed * 7 % 90) as u32, 20 + (seed * 13 % 70) as u32, seed),
+    };
+    (format!("{wnid}_{number}.JPEG"), bytes)
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let class = |wnid: &'static str| (wnid, (0..PHOTOS).map(|i| photo(wnid, i)).collect());
+        // Archive order is not WNID order.
+        let classes = ["n00000003", "n00000001", "n00000002"].map(class);
+        write(dir.path(), "train.tar", &train_tar(&classes));
+        let mut val = Tar::new();
+        for number in VAL {
+            val.add(&format!("ILSVRC2012_val_{number:08}.JPEG"), &jpeg(64, 48, number));
+        }
+        write(dir.path(), "val.tar", &val.bytes());
+        let truth: Vec<u32> = (0..60).map(|i| 1 + i * 7 % 4).collect();
+        write(dir.path(), "devkit.tar.gz", &devkit_tar_gz(&ROWS, &truth));
+        World { dir, truth }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn inputs(&self) -> Inputs {
+        Inputs {
+            train: Some(Source::open(&self.path("train.tar")).unwrap()),
+            val: Some(Source::open(&self.path("val.tar")).unwrap()),
+            devkit: Some(Devkit::read(&self.path("devkit.tar.gz")).unwrap()),
+        }
+    }
+
+    fn plan(&self, change: impl FnOnce(&mut Options)) -> Plan {
+        let mut options = Options { size: SIZE, shard_records: 16, ..Options::default() };
+        change(&mut options);
+        Plan::new(self.inputs(), options).unwrap()
+    }
+
+    fn run(&self, out: &str, threads: usize) -> Run<'static> {
+        Run { threads, ..Run::new(self.path(out)) }
+    }
+
+    fn pack(&self, out: &str, change: impl FnOnce(&mut Options)) -> (Summary, ShardSet) {
+        let summary = pack(&self.plan(change), &self.run(out, 2), &()).unwrap();
+        (summary, self.open(out))
+    }
+
+    fn open(&self, out: &str) -> ShardSet {
+        ShardSet::open(&self.path(out), Access::Read).unwrap()
+    }
+
+    fn bytes(&self, out: &str) -> BTreeMap<String, Vec<u8>> {
+        bytes(&self.path(out))
+    }
+}
+
+fn bytes(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap());
+    entries.map(|e| (e.file_name().into_string().unwrap(), std::fs::read(e.path()).unwrap())).collect()
+}
+
+fn record(set: &ShardSet, split: Split, i: u64) -> Vec<u8> {
+    let mut scratch = Vec::new();
+    set.split(split).unwrap().record(i, &mut scratch).unwrap().to_vec()
+}
+
+fn kinds(report: &[ReportEntry]) -> Vec<(u64, &str, ReportKind)> {
+    report.iter().map(|e| (e.entry, e.name.as_str(), e.kind)).collect()
+}
+
+#[test]
+fn names_labels_and_report() {
+    let world = World::new();
+    let (summary, set) = world.pack("out", |_| ());
+    let wnids: Vec<&str> = set.classes().iter().map(|c| c.wnid.as_str()).collect();
+    assert_eq!(wnids, ["n00000001", "n00000002", "n00000003", "n00000004"]);
+    assert_eq!(set.classes()[3].words, "four");
+
+    let train = set.split(Split::Train).unwrap();
+    let planned: Vec<String> = ["n00000003", "n00000001", "n00000002"]
+        .iter()
+        .flat_map(|wnid| (0..PHOTOS).map(move |i| format!("{wnid}_{i}.JPEG")))
+        .collect();
+    let report = train.report();
+    let expected = [
+        (5, "n00000003_5.JPEG", ReportKind::Refused),
+        (14, "n00000003_14.JPEG", ReportKind::Repaired),
+        (18, "n00000001_3.JPEG", ReportKind::Converted),
+        (30, "n00000002_0.JPEG", ReportKind::Converted),
+    ];
+    assert_eq!(kinds(&report), expected);
+    assert!(report[0].detail.contains("neither JPEG nor PNG"), "{}", report[0].detail);
+    assert!(report[2].detail.contains("PNG") && report[3].detail.contains("CMYK"));
+    assert_eq!(train.len(), 44);
+    assert_eq!(train.shards().iter().map(|s| s.len()).collect::<Vec<_>>(), [15, 16, 13]);
+    for i in 0..train.len() {
+        let name = train.name(i);
+        assert_eq!(name, planned[train.entry(i) as usize]);
+        let wnid = &set.classes()[train.label(i).unwrap() as usize].wnid;
+        assert!(name.starts_with(wnid.as_str()), "{name} has the label of {wnid}");
+    }
+
+    let val = set.split(Split::Val).unwrap();
+    let refused = ["ILSVRC2012_val_00000061.JPEG", "ILSVRC2012_val_00001000.JPEG"];
+    let report = val.report();
+    assert_eq!(
+        kinds(&report),
+        [(10, refused[0], ReportKind::Refused), (11, refused[1], ReportKind::Refused)]
+    );
+    assert!(report[0].detail.contains("60 lines") && report[0].detail.contains("number 61"));
+    for (i, number) in (0..val.len()).zip(VAL) {
+        assert_eq!(val.name(i), format!("ILSVRC2012_val_{number:08}.JPEG"));
+        let id = world.truth[number as usize - 1] as u16;
+        let wnid = ROWS.iter().find(|row| row.0 == id).unwrap().1;
+        assert_eq!(set.classes()[val.label(i).unwrap() as usize].wnid, wnid);
+    }
+    assert_eq!(val.len(), 10);
+    assert_eq!(summary.complaints(), (1, 2, 3));
+    assert_eq!((summary.photos, summary.shards_before, summary.was_complete), (57, 0, false));
+    assert_eq!(summary.identity, set.identity());
+    assert_eq!(verify(&world.path("out"), 2, &|_| ()).unwrap(), []);
+}
+
+/// The files of a set do not depend on threads, and every record is what one photo alone gives.
+#[test]
+fn same_bytes_for_any_threads() {
+    let world = World::new();
+    let plan = world.plan(|o| o.shuffle_seed = Some(5));
+    for threads in [1, 2, 5, 16] {
+        pack(&plan, &world.run(&format!("out{threads}"), threads), &()).unwrap();
+    }
+    let one = world.bytes("out1");
+    assert_eq!(one.keys().filter(|name| name.ends_with(".shard")).count(), 4);
+    for threads in [2, 5, 16] {
+        assert!(world.bytes(&format!("out{threads}")) == one, "{threads} threads");
+    }
+}
+
+/// Where the sources lie, and under which names, is no part of a set.
+#[test]
+fn same_bytes_from_elsewhere() {
+    let (here, there) = (World::new(), World::new());
+    std::fs::rename(there.path("train.tar"), there.path("renamed")).unwrap();
+    here.pack("out", |_| ());
+    let inputs = Inputs {
+        train: Some(Source::open(&there.path("renamed")).unwrap()),
+        val: Some(Source::open(&there.path("val.tar")).unwrap()),
+        devkit: Some(Devkit::read(&there.path("devkit.tar.gz")).unwrap()),
+    };
+    let options = Options { size: SIZE, shard_records: 16, ..Options::default() };
+    pack(&Plan::new(inputs, options).unwrap(), &there.run("deep/er/out", 1), &()).unwrap();
+    assert!(here.bytes("out") == there.bytes("deep/er/out"));
+}
+
+/// Cancels after some photos.
+struct Stopper<'a> {
+    left: Cell<u64>,
+    flag: &'a AtomicBool,
+}
+
+impl Progress for Stopper<'_> {
+    fn advance(&self, photos: u64, _: u64) {
+        self.left.set(self.left.get().saturating_sub(photos));
+        if self.left.get() == 0 {
+            self.flag.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Stopped at any point, over and over, with what a kill leaves lying about: the same bytes in the end.
+#[test]
+fn stopped_runs_end_in_the_same_bytes() {
+    let world = World::new();
+    let plan = world.plan(|_| ());
+    pack(&plan, &world.run("whole", 2), &()).unwrap();
+    let whole = world.bytes("whole");
+    for round in 0..8u64 {
+        let stream = Stream::new(round, 0, 0, Purpose::Sample);
+        let out = format!("out{round}");
+        let mut photos = Vec::new();
+        let mut stops = 0;
+        loop {
+            let flag = AtomicBool::new(false);
+            // At least one shard's worth, so that every run gets on.
+            let progress = Stopper { left: Cell::new(17 + u64::from(stream.below(stops, 25))), flag: &flag };
+            let mut run = world.run(&out, 1 + (round % 3) as usize);
+            run.cancel = Some(&flag);
+            match pack(&plan, &run, &progress) {
+                Err(Error::Cancelled { done, planned }) => {
+                    assert!(done <= planned && world.path(&out).join(".packing.lock").exists());
+                    photos.push(planned);
+                    write(&world.path(&out), "val-00000.shard.partial", b"half a header");
+                }
+                Ok(summary) => {
+                    photos.push(summary.photos);
+                    break;
+                }
+                Err(other) => panic!("round {round}: {other}"),
+            }
+            stops += 1;
+        }
+        assert!(stops > 0, "round {round}: never stopped");
+        assert!(photos.is_sorted_by(|a, b| a > b), "finished shards were packed again: {photos:?}");
+        assert!(world.bytes(&out) == whole, "round {round}");
+    }
+}
+
+#[test]
+fn complete_and_foreign_folders_are_left_alone() {
+    let world = World::new();
+    let plan = world.plan(|_| ());
+    pack(&plan, &world.run("out", 2), &()).unwrap();
+    let before = world.bytes("out");
+    let again = pack(&plan, &world.run("out", 2), &()).unwrap();
+    assert_eq!((again.was_complete, again.photos, again.shards_before), (true, 0, 4));
+    for change in [
+        (|o: &mut Options| o.size = 32) as fn(&mut Options),
+        |o| o.filter = alexnet_pack::Filter::Area,
+        |o| o.shuffle_seed = Some(0),
+        |o| o.shard_records = 17,
+        |o| o.label_order = LabelOrder::Devkit,
+        |o| o.classes = Some(vec!["n00000001".into()]),
+    ] {
+        let error = pack(&world.plan(change), &world.run("out", 2), &()).unwrap_err();
+        assert!(matches!(error, Error::Shard(alexnet_shard::Error::OtherRecipe { .. })), "{error}");
+        assert!(error.hint().is_some());
+    }
+    // The same classes and photos, but another ground truth: other labels, so another set.
+    write(world.dir.path(), "devkit.tar.gz", &devkit_tar_gz(&ROWS, &[1; 60]));
+    assert!(pack(&world.plan(|_| ()), &world.run("out", 2), &()).is_err());
+    assert!(world.bytes("out") == before);
+
+    write(&world.path("mine"), "thesis.txt", b"x");
+    let error = pack(&plan, &world.run("mine", 2), &()).unwrap_err();
+    assert!(error.to_string().contains("thesis.txt"), "{error}");
+    assert_eq!(world.bytes("mine").len(), 1);
+}
+
+/// A refused photo leaves a gap in the entries and changes nothing of the others.
+#[test]
+fn a_refused_photo_moves_nothing_else() {
+    let world = World::new();
+    let (_, set) = world.pack("out", |_| ());
+    let mended = World::new();
+    let mut tar = std::fs::read(mended.path("train.tar")).unwrap();
+    let (_, broken) = photo("n00000003", 5);
+    let at = tar.windows(broken.len()).position(|w| w == broken).unwrap();
+    // A photo of the same length, so that nothing else of the archive moves either.
+    let mut sound = jpeg(30, 20, 9);
+    sound.resize(broken.len(), 0);
+    tar[at..at + broken.len()].copy_from_slice(&sound);
+    std::fs::write(mended.path("train.tar"), tar).unwrap();
+    let (_, other) = mended.pack("out", |_| ());
+    let (train, whole) = (set.split(Split::Train).unwrap(), other.split(Split::Train).unwrap());
+    assert_eq!((train.len(), whole.len()), (44, 45));
+    for i in 0..train.len() {
+        let entry = train.entry(i);
+        assert_eq!(whole.entry(entry), entry);
+        assert_eq!(whole.name(entry), train.name(i));
+        assert_eq!(record(&other, Split::Train, entry), record(&set, Split::Train, i));
+    }
+}
+
+#[test]
+fn bad_photos_can_stop_a_run() {
+    let world = World::new();
+    let plan = world.plan(|_| ());
+    let mut run = world.run("out", 3);
+    run.on_bad = OnBad::Fail;
+    let error = pack(&plan, &run, &()).unwrap_err();
+    let Error::BadPhoto { name, offset, path, .. } = &error else { panic!("{error}") };
+    assert_eq!((name.as_str(), path), ("n00000003_5.JPEG", &world.path("train.tar")));
+    let tar = std::fs::read(path).unwrap();
+    assert!(tar[*offset as usize..].starts_with(&photo("n00000003", 5).1), "the offset is not the photo's");
+    // The same folder goes on once bad photos may be skipped.
+    run.on_bad = OnBad::Skip;
+    pack(&plan, &run, &()).unwrap();
+    assert_eq!(world.open("out").split(Split::Train).unwrap().len(), 44);
+}
+
+#[test]
+fn shuffling_permutes_the_training_entries() {
+    let world = World::new();
+    let (_, plain) = world.pack("plain", |_| ());
+    let (_, mixed) = world.pack("mixed", |o| o.shuffle_seed = Some(2012));
+    let order = Permutation::new(2012, 0, Purpose::PackOrder, 45);
+    let (plain_train, mixed_train) = (plain.split(Split::Train).unwrap(), mixed.split(Split::Train).unwrap());
+    assert_eq!(mixed_train.len(), 44);
+    let place: BTreeMap<u64, u64> = (0..44).map(|i| (plain_train.entry(i), i)).collect();
+    for i in 0..mixed_train.len() {
+        let from = place[&order.at(mixed_train.entry(i))];
+        assert_eq!(mixed_train.name(i), plain_train.name(from));
+        assert_eq!(mixed_train.label(i), plain_train.label(from));
+        assert_eq!(record(&mixed, Split::Train, i), record(&plain, Split::Train, from));
+    }
+    let names = |set: &ShardSet| {
+        let val = set.split(Split::Val).unwrap();
+        (0..val.len()).map(|i| val.name(i).to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&plain), names(&mixed));
+    assert_eq!(plain_train.moments(), mixed_train.moments());
+}
+
+#[test]
+fn label_order_and_chosen_classes() {
+    let world = World::new();
+    let (_, set) = world.pack("devkit", |o| o.label_order = LabelOrder::Devkit);
+    for split in set.splits() {
+        for i in 0..split.len() {
+            let wnid = match split.split() {
+                Split::Train => split.name(i)[..9].to_owned(),
+                _ => {
+                    let number: usize = split.name(i)[15..23].parse().unwrap();
+                    let id = world.truth[number - 1] as u16;
+                    ROWS.iter().find(|row| row.0 == id).unwrap().1.to_owned()
+                }
+            };
+            let id = ROWS.iter().find(|row| row.1 == wnid).unwrap().0;
+            assert_eq!(split.label(i), Some(u32::from(id) - 1), "{}", split.name(i));
+        }
+    }
+    let chosen = vec!["n00000004".to_owned(), "n00000002".to_owned()];
+    let plan = world.plan(|o| o.classes = Some(chosen));
+    assert_eq!((plan.splits()[0].entries(), plan.splits()[0].left_out()), (15, 30));
+    pack(&plan, &world.run("chosen", 2), &()).unwrap();
+    let set = world.open("chosen");
+    assert_eq!(set.classes().iter().map(|c| c.wnid.as_str()).collect::<Vec<_>>(), ["n00000002", "n00000004"]);
+    let train = set.split(Split::Train).unwrap();
+    assert!((0..train.len()).all(|i| train.label(i) == Some(0) && train.name(i).starts_with("n00000002")));
+    let val = set.split(Split::Val).unwrap();
+    assert!(val.len() > 2 && (0..val.len()).any(|i| val.label(i) == Some(1)));
+    assert_eq!(val.report().len(), 2, "photos of no known class are still refused, not left out");
+}
+
+/// Without a devkit the classes are those of both splits; val photos must then be filed under one.
+#[test]
+fn without_a_devkit() {
+    let world = World::new();
+    let inputs = Inputs { devkit: None, ..world.inputs() };
+    let plan = Plan::new(inputs, Options { size: SIZE, ..Options::default() }).unwrap();
+    assert_eq!(plan.splits()[1].unlabelled(), 12);
+    pack(&plan, &world.run("flat", 1), &()).unwrap();
+    let val = &world.open("flat");
+    let val = val.split(Split::Val).unwrap();
+    assert_eq!((val.len(), val.report().len()), (0, 12));
+    assert!(
+        val.report().iter().all(|e| e.kind == ReportKind::Refused && e.detail.contains("without a devkit"))
+    );
+
+    let photo = |number: u64| (format!("ILSVRC2012_val_{number:08}.JPEG"), jpeg(40, 40, number));
+    let nested = train_tar(&[("n00000009", vec![photo(1), photo(2)]), ("n00000001", vec![photo(3)])]);
+    let val = Source::open(&write(world.dir.path(), "nested.tar", &nested)).unwrap();
+    let inputs = Inputs { val: Some(val), devkit: None, ..world.inputs() };
+    let plan = Plan::new(inputs, Options { size: SIZE, ..Options::default() }).unwrap();
+    pack(&plan, &world.run("nested", 1), &()).unwrap();
+    let set = world.open("nested");
+    assert_eq!(set.classes().len(), 4, "n00000009 occurs in val alone");
+    let val = set.split(Split::Val).unwrap();
+    assert_eq!((0..3).map(|i| val.label(i).unwrap()).collect::<Vec<_>>(), [3, 3, 0]);
+
+    // With one, what a photo is filed under must agree with the ground truth, and be a class.
+    let val = Source::open(&world.path("nested.tar")).unwrap();
+    let plan =
+        Plan::new(Inputs { val: Some(val), train: None, ..world.inputs() }, Options::default()).unwrap();
+    assert_eq!(plan.splits()[0].unlabelled(), 3);
+    pack(&plan, &world.run("contradiction", 1), &()).unwrap();
+    let set = world.open("contradiction");
+    let details: Vec<String> = set.splits()[0].report().into_iter().map(|e| e.detail).collect();
+    assert_eq!(details[0], "it is filed under n00000009, but the ground truth says n00000002");
+}
+
+#[test]
+fn class_folders_pack_like_archives() {
+    let world = World::new();
+    let folder = world.path("folders");
+    for wnid in ["n00000001", "n00000002", "n00000003"] {
+        for i in 0..PHOTOS {
+            let (name, bytes) = photo(wnid, i);
+            write(&folder, &format!("{wnid}/{name}"), &bytes);
+        }
+    }
+    let inputs = Inputs { train: Some(Source::open(&folder).unwrap()), ..world.inputs() };
+    let plan = Plan::new(inputs, Options { size: SIZE, ..Options::default() }).unwrap();
+    pack(&plan, &world.run("out", 2), &()).unwrap();
+    let set = world.open("out");
+    let (_, tar) = world.pack("tar", |_| ());
+    let listed = |set: &ShardSet| {
+        let train = set.split(Split::Train).unwrap();
+        let one = |i| (train.name(i).to_owned(), train.label(i), record(set, Split::Train, i));
+        (0..train.len())
+            .map(one)
+            .map(|(name, label, record)| (name, (label, record)))
+            .collect::<BTreeMap<_, _>>()
+    };
+    assert!(listed(&set) == listed(&tar));
+}
+
+/// A dry run writes nothing, and its bytes are a bound that is near.
+#[test]
+fn estimates() {
+    let world = World::new();
+    let plan = world.plan(|o| o.size = 64);
+    let estimate = Estimate::new(&plan, &world.path("out")).unwrap();
+    assert!(!world.path("out").exists());
+    assert_eq!((&estimate.state, estimate.classes), (&State::Fresh, 4));
+    let (train, val) = (&estimate.splits[0], &estimate.splits[1]);
+    assert_eq!((train.photos, train.shards, train.unlabelled), (45, 3, 0));
+    assert_eq!((val.photos, val.shards, val.unlabelled), (12, 1, 2));
+    assert_eq!(estimate.needed_bytes, train.shard_bytes + val.shard_bytes);
+    assert!(estimate.free_bytes.is_some_and(|free| free > 0));
+    assert!(Estimate::memory_bytes(&plan, 2, 1_000_000) > 12_000_000);
+    let summary = pack(&plan, &world.run("out", 2), &()).unwrap();
+    let refused = 3 * (64 * 64 * 3);
+    for (split, bound) in summary.manifest.splits.values().zip([train.shard_bytes, val.shard_bytes]) {
+        assert!(
+            (split.bytes..split.bytes * 11 / 10 + refused).contains(&bound),
+            "{bound} for {}",
+            split.bytes
+        );
+    }
+    let after = Estimate::new(&plan, &world.path("out")).unwrap();
+    assert_eq!((after.state, after.needed_bytes), (State::Complete, 0));
+}
+
+#[test]
+fn impossible_options() {
+    let world = World::new();
+    let error = |inputs, change: fn(&mut Options)| {
+        let mut options = Options::default();
+        change(&mut options);
+        let error = Plan::new(inputs, options).unwrap_err();
+        assert!(error.hint().is_some(), "{error}");
+        error.to_string()
+    };
+    assert!(error(Inputs::default(), |_| ()).contains("neither training nor validation"));
+    assert!(error(world.inputs(), |o| o.size = 0).contains("size"));
+    assert!(error(world.inputs(), |o| o.size = 100_000).contains("size"));
+    assert!(error(world.inputs(), |o| o.shard_records = 0).contains("records"));
+    assert!(error(world.inputs(), |o| o.classes = Some(vec!["n9".into()])).contains("n9"));
+    let val = Inputs { train: None, devkit: None, ..world.inputs() };
+    assert!(error(val, |_| ()).contains("no photo is filed under a class"));
+    let no_devkit = Inputs { devkit: None, ..world.inputs() };
+    assert!(error(no_devkit, |o| o.label_order = LabelOrder::Devkit).contains("needs a devkit"));
+}
+
+/// An archive that shrinks after the walk is an error with file and offset, not a photo less.
+#[test]
+fn a_source_that_shrinks_stops_the_run() {
+    let world = World::new();
+    let plan = world.plan(|_| ());
+    let file = std::fs::File::options().write(true).open(world.path("train.tar")).unwrap();
+    file.set_len(40_000).unwrap();
+    let error = pack(&plan, &world.run("out", 2), &()).unwrap_err();
+    assert!(matches!(error, Error::Read { .. }), "{error}");
+    assert!(error.to_string().contains("train.tar") && error.to_string().contains("offset"), "{error}");
+}
+
+#[test]
+fn records_as_pictures() {
+    let world = World::new();
+    let (_, set) = world.pack("out", |_| ());
+    let train = set.split(Split::Train).unwrap();
+    let png = world.path("one.png");
+    extract(train, 7, &png).unwrap();
+    let image = image::open(&png).unwrap().into_rgb8();
+    assert_eq!((image.width(), image.height()), (SIZE, SIZE));
+    assert_eq!(image.into_raw(), record(&set, Split::Train, 7));
+    assert!(extract(train, 44, &png).is_err());
+
+    let sheet = Sheet { columns: 5, rows: 3, tile: SIZE };
+    let numbers = contact_sheet(train, sheet, &png).unwrap();
+    assert_eq!(numbers.len(), 15);
+    assert!(numbers.is_sorted_by(|a, b| a < b) && numbers[0] == 0);
+    let image = image::open(&png).unwrap().into_rgb8();
+    assert_eq!((image.width(), image.height()), (5 * (SIZE + 2) + 2, 3 * (SIZE + 2) + 2));
+    // The eighth is in the second row, third column, unchanged.
+    let tile = image::imageops::crop_imm(&image, 2 * (SIZE + 2) + 2, SIZE + 4, SIZE, SIZE).to_image();
+    assert_eq!(tile.into_raw(), record(&set, Split::Train, numbers[7]));
+    let wide = contact_sheet(train, Sheet { columns: 100, rows: 2, tile: 10 }, &png).unwrap();
+    assert_eq!(wide, (0..44).collect::<Vec<_>>());
+    assert!(contact_sheet(train, Sheet { columns: 0, ..sheet }, &png).is_err());
+    assert!(contact_sheet(train, Sheet { columns: u32::MAX, rows: u32::MAX, tile: 0 }, &png).is_err());
+}
