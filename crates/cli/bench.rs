@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alexnet_load::{
-    Augment, Config, Drawer, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, Stages, Subset, View,
+    Augment, Config, Drawer, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, SplitOf, Stages, Subset, View,
 };
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
@@ -127,13 +127,13 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 
 fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
     let split = records.split();
-    let [width, height] = [split.width() as usize, split.height() as usize];
+    let [width, height] = [split.width(), split.height()];
     let crop = args.crop.unwrap_or(width.min(height) * 7 / 8);
     if crop == 0 || crop > width.min(height) {
         let hint = format!("records are {width}×{height}; choose 1 ..= {}", width.min(height));
         return Err(Refusal::new(format!("--crop {crop} does not fit"), hint).into());
     }
-    let statistics = Statistics::from_moments(&split.moments());
+    let statistics = Statistics::from_moments(&split.moments()).context("the split has no photos")?;
     let variances = statistics.eigenvalues;
     let output = match args.output {
         OutputName::U8 => Output::U8,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alexnet_load::Subset;
+use alexnet_load::{SplitOf, Subset};
 use alexnet_net::Network;
 use alexnet_shard::{Access, ShardSet, Split};
 use alexnet_train::{Evaluation, Photos, Saved};
@@ -16,6 +16,7 @@ use crate::progress::Progress;
 
 /// Top-1 and top-5 error of a run or checkpoint, on the centre view of each photo.
 #[derive(Parser)]
+#[command(name = "alexnet evaluate")]
 pub struct Args {
     /// Folder of a run, or a checkpoint file
     run: PathBuf,

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod device;
 pub mod evaluate;
 pub mod input;
 pub mod messages;
@@ -12,4 +13,6 @@ pub mod pca;
 pub mod progress;
 pub mod sample;
 pub mod stop;
+pub mod summary;
 pub mod train;
+pub mod watch;

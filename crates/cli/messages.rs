@@ -77,5 +77,6 @@ fn hint(error: &anyhow::Error) -> Option<String> {
             .or_else(|| e.downcast_ref::<alexnet_pack::Error>().and_then(|e| e.hint()))
             .or_else(|| e.downcast_ref::<alexnet_net::Error>().and_then(|e| e.hint()))
             .or_else(|| e.downcast_ref::<alexnet_train::Error>().and_then(|e| e.hint()))
+            .or_else(|| e.downcast_ref::<alexnet_load::NoSplit>().map(|e| e.hint()))
     })
 }

@@ -241,3 +241,15 @@ fn forecast(args: &Pack, plan: &Plan) -> anyhow::Result<()> {
         _ => Ok(()),
     }
 }
+
+impl Default for Pack {
+    /// What the flags default to.
+    fn default() -> Self {
+        #[derive(Parser)]
+        struct Alone {
+            #[command(flatten)]
+            pack: Pack,
+        }
+        Alone::parse_from(["imagenet-pack", "--out", "shards"]).pack
+    }
+}

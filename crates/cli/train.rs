@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alexnet_load::{Records, Subset};
+use alexnet_load::{Records, SplitOf, Subset};
 use alexnet_net::{ClassName, Net, Network, Parameters};
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
@@ -220,7 +220,7 @@ fn colour(
     }
     let (name, axes) = match args.pca.as_str() {
         "set" => {
-            let s = Statistics::from_moments(&split.moments());
+            let s = Statistics::from_moments(&split.moments()).context("the set has no training photos")?;
             ("set".to_owned(), (s.eigenvectors, s.eigenvalues))
         }
         "krizhevsky" => {

@@ -42,6 +42,13 @@ pub struct NoSplit {
     pub split: Split,
 }
 
+impl NoSplit {
+    /// What to do.
+    pub fn hint(&self) -> String {
+        "`imagenet-pack inspect` lists the splits of a set".into()
+    }
+}
+
 impl SplitOf {
     /// The records of `split`.
     pub fn new(set: Arc<ShardSet>, split: Split) -> Result<Self, NoSplit> {

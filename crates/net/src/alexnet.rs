@@ -8,6 +8,7 @@
 
 use crate::error::Error;
 use crate::layer::{DropoutConvention, DropoutLayer, Layer, Net, Normalisation, Reads};
+use crate::parameters::ParameterKind;
 
 /// Section 3.3: k = 2, n = 5, alpha = 10⁻⁴, beta = 0.75, the sum not divided by n.
 const AS_PRINTED: Normalisation = Normalisation { size: 5, alpha: 1e-4, k: 2.0, beta: 0.75 };
@@ -65,6 +66,26 @@ impl Net {
             }
         }
         self
+    }
+
+    /// The same net with initial weights as strong as those of `full`, whose narrow version it is: each layer's sigma
+    /// grows with the root of the fan-in it lost, so that signals keep the size they have in the full net.
+    ///
+    /// # Errors
+    /// Either table makes no sense.
+    pub fn keeping_gain(mut self, full: &Net) -> Result<Net, Error> {
+        let fan_in = |net: &Net| -> Result<Vec<f64>, Error> {
+            let parameters = net.parameters()?;
+            let weights = parameters.iter().filter(|p| p.kind == ParameterKind::Weight);
+            Ok(weights.map(|p| p.shape[1..].iter().product::<usize>() as f64).collect())
+        };
+        let mut ratios = fan_in(full)?.into_iter().zip(fan_in(&self)?).map(|(full, own)| (full / own).sqrt());
+        for layer in &mut self.layers {
+            if let Layer::Convolution { sigma, .. } | Layer::Dense { sigma, .. } = layer {
+                *sigma *= ratios.next().unwrap_or(1.0);
+            }
+        }
+        Ok(self)
     }
 
     /// The same net for square inputs of `side` pixels.

@@ -86,6 +86,25 @@ pub enum Error {
     Device(#[from] DeviceError),
 }
 
+impl Error {
+    /// What to do, where there is something to do; the programs print it after `hint:`.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Error::Layer { .. } => "choose another number of columns, larger widths or a larger input",
+            Error::Net { .. } => "`train --summary` shows a network that works",
+            Error::Devices { .. } => "name fewer devices, or give the network more columns",
+            Error::Checkpoint { .. } => "the file is damaged or of another program; take an older checkpoint",
+            Error::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => "check the path",
+                std::io::ErrorKind::StorageFull => "free some space and run the same command again: it goes on",
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(text.to_owned())
+    }
+}
+
 /// A device could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 #[error("device {device}: {operation}: {cause}")]

@@ -77,6 +77,9 @@ impl Error {
             Error::Load(alexnet_load::Error::Record { .. }) => {
                 Some("`imagenet-pack verify` finds every damaged byte of a set".into())
             }
+            Error::Load(alexnet_load::Error::Crop { .. }) => Some("choose a smaller --crop".into()),
+            Error::Net(error) => error.hint(),
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some("check the path".into()),
             _ => None,
         }
     }
