@@ -183,6 +183,17 @@ fn a_set_that_is_not_its_manifests_is_refused() {
     refuse(&|dir| rewrite(dir, &|text| text.replace("\"kind\"", "\"sort\"")), "not a manifest");
 }
 
+/// Without a manifest, the shards say which of them is missing; and a sound manifest stands in for a lost report.
+#[test]
+fn a_missing_manifest_hides_no_missing_shard() {
+    let dir = tiny();
+    fs::remove_file(dir.path().join(MANIFEST_NAME)).unwrap();
+    fs::remove_file(dir.path().join("train-00000.shard")).unwrap();
+    let found = damage(dir.path());
+    assert!(found.iter().any(|d| d.detail.contains("train-00000.shard is missing")), "{found:?}");
+    assert!(found.iter().any(|d| d.what == Place::Report), "{found:?}");
+}
+
 #[test]
 fn an_empty_or_missing_folder_is_no_set() {
     let dir = tempdir();
