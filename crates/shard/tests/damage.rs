@@ -183,7 +183,7 @@ fn a_set_that_is_not_its_manifests_is_refused() {
     refuse(&|dir| rewrite(dir, &|text| text.replace("\"kind\"", "\"sort\"")), "not a manifest");
 }
 
-/// Without a manifest, the shards say which of them is missing; and a sound manifest stands in for a lost report.
+/// Without a manifest, the shards say which of them is missing, and that the report cannot be checked.
 #[test]
 fn a_missing_manifest_hides_no_missing_shard() {
     let dir = tiny();
