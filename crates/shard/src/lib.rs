@@ -43,3 +43,12 @@ pub use writer::{ShardPlan, ShardWriter};
 pub fn record_crc(record: &[u8]) -> u32 {
     crc32c::crc32c(record)
 }
+
+#[cfg(test)]
+mod tests {
+    /// The check value of CRC-32C in RFC 3720 and in every catalogue of checksums.
+    #[test]
+    fn crc_is_castagnoli() {
+        assert_eq!(super::record_crc(b"123456789"), 0xE306_9283);
+    }
+}

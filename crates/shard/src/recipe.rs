@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 pub const FORMAT: u32 = 1;
 /// The longest side of a record, in pixels.
 pub const MAX_SIDE: u32 = 8192;
-/// The most records in one shard: keeps each per-pixel sum below 2³² (255 · 2²⁰ < 2²⁸ …) and the index in memory.
+/// The most records in one shard: keeps every per-pixel sum below 2²⁸, and the index small.
 pub const MAX_SHARD_RECORDS: u64 = 1 << 20;
 
 /// All that the bytes of a set depend on. Two sets with equal digests of their recipes are equal, byte for byte.

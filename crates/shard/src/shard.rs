@@ -13,6 +13,7 @@ use crate::map::Mapping;
 use crate::moments::Moments;
 use crate::recipe::Recipe;
 use crate::report::ReportEntry;
+use std::fmt;
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -27,11 +28,19 @@ pub enum Access {
     Read,
 }
 
-#[derive(Debug)]
 enum Bytes {
     Map(Mapping),
     /// The file, and its index without the pixel sums, which are long and rarely asked for.
     Read(File, Vec<u8>),
+}
+
+impl fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Bytes::Map(_) => "Map",
+            Bytes::Read(..) => "Read",
+        })
+    }
 }
 
 /// An open shard.

@@ -16,6 +16,7 @@ use crate::manifest::{Facts, MANIFEST_NAME, Manifest, REPORT_NAME, named_shard, 
 use crate::moments::Moments;
 use crate::pixels::PixelSums;
 use crate::shard::{Access, read_header};
+use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::File;
@@ -131,11 +132,14 @@ pub fn verify(dir: &Path, threads: usize, progress: &dyn Fn(u64)) -> Result<Vec<
     {
         damage.push(found(&manifest_path, Place::Manifest, &"is not the one that the shards make"));
     }
-    let digest = made.as_ref().ok().map(|(made, _)| made.report).or(manifest.map(|manifest| manifest.report));
-    damage.extend(check_report(&dir.join(REPORT_NAME), digest));
-    if let (Err(problem), true) = (&made, damage.is_empty()) {
+    // Without a manifest to say which shards there are, the shards themselves tell which one is missing.
+    if let (None, Err(problem)) = (&manifest, &made)
+        && !problem.is_empty()
+    {
         damage.push(found(&manifest_path, Place::Manifest, problem));
     }
+    let digest = made.as_ref().ok().map(|(made, _)| made.report).or(manifest.map(|manifest| manifest.report));
+    damage.extend(check_report(&dir.join(REPORT_NAME), digest));
     damage.sort();
     Ok(damage)
 }
@@ -146,14 +150,15 @@ fn found(path: &Path, what: Place, detail: &dyn fmt::Display) -> Damage {
 
 /// Holds the report against the digest that shards or manifest give it.
 fn check_report(path: &Path, digest: Option<Digest>) -> Option<Damage> {
-    let bytes = match std::fs::read(path) {
-        Ok(bytes) => bytes,
-        Err(error) => return Some(found(path, Place::Report, &format!("cannot be read: {error}"))),
+    let Some(digest) = digest else {
+        return Some(found(path, Place::Report, &"cannot be checked while manifest and shards are damaged"));
     };
-    match digest {
-        Some(digest) if digest == Digest::of(&bytes) => None,
-        Some(_) => Some(found(path, Place::Report, &"is not the one that the shards make")),
-        None => Some(found(path, Place::Report, &"cannot be checked while manifest and shards are damaged")),
+    // In pieces: a file of this name may be of any length.
+    let mut hasher = Sha256::new();
+    match File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut hasher)) {
+        Err(error) => Some(found(path, Place::Report, &format!("cannot be read: {error}"))),
+        Ok(_) if Digest(hasher.finalize().into()) == digest => None,
+        Ok(_) => Some(found(path, Place::Report, &"is not the one that the shards make")),
     }
 }
 
