@@ -176,6 +176,9 @@ impl Error {
             Error::NotTar { what, .. } if what.contains("gzip") => {
                 "photos are read by offset, so the archive must not be compressed: gunzip it first".into()
             }
+            Error::NotTar { offset, .. } if *offset > 0 => {
+                "a tar inside the archive is damaged: compare the MD5 with the publisher's and fetch it again".into()
+            }
             Error::NotTar { .. } => {
                 "give ILSVRC2012_img_train.tar or ILSVRC2012_img_val.tar as downloaded, or a folder of class folders"
                     .into()

@@ -22,6 +22,7 @@ mod picture;
 mod pipeline;
 mod plan;
 pub mod resize;
+mod run;
 mod source;
 mod worker;
 
@@ -31,7 +32,7 @@ pub use error::Error;
 pub use estimate::{Estimate, SplitEstimate};
 pub use geometry::Geometry;
 pub use picture::{Sheet, contact_sheet, extract};
-pub use pipeline::{OnBad, Progress, Run, Summary, pack};
 pub use plan::{Inputs, Options, Plan, SplitPlan};
 pub use resize::Filter;
+pub use run::{OnBad, Progress, Run, Summary, pack};
 pub use source::{Photo, Source, is_wnid, val_number};

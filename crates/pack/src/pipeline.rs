@@ -1,156 +1,22 @@
-//! From a plan to a folder of shards: workers make records, one writer puts them in order.
+//! Workers make records, one writer puts them in order.
 //!
 //! Workers draw entry numbers in order and each number's record goes to its place, so the bytes do not depend on the
-//! number of threads. Memory is bounded by a pool of recycled buffers. Shards that a former run finished are kept;
-//! a run that is stopped (or killed) leaves a folder that the same call goes on with. How a folder is told from
-//! another's is `alexnet_shard::Folder`'s part.
+//! number of threads. Memory is bounded by a pool of recycled buffers. Which shards there are to write is told by
+//! [`crate::run`]; making one record is [`crate::worker`]'s part.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt;
-use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use alexnet_shard::{
-    Digest, Folder, Manifest, ReportEntry, ReportKind, ShardPlan, ShardWriter, Split, State,
-};
+use alexnet_shard::{ReportEntry, ReportKind, ShardPlan, ShardWriter, Split};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::decode::Note;
 use crate::error::Error;
-use crate::estimate::Estimate;
 use crate::plan::{Plan, SplitPlan};
+use crate::run::{OnBad, Progress, Run};
 use crate::worker::{Outcome, Slot, Worker};
-
-/// What to do about a photo that is damaged or has no label.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnBad {
-    /// Name it in the report and go on.
-    #[default]
-    Skip,
-    /// Stop at the first one, repaired or refused, with an error that names it.
-    Fail,
-}
-
-impl fmt::Display for OnBad {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            OnBad::Skip => "skip",
-            OnBad::Fail => "fail",
-        })
-    }
-}
-
-impl FromStr for OnBad {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        match name {
-            "skip" => Ok(OnBad::Skip),
-            "fail" => Ok(OnBad::Fail),
-            _ => Err(format!("unknown choice {name:?} (skip, fail)")),
-        }
-    }
-}
-
-/// How one call packs; nothing here changes a byte of the set.
-#[derive(Clone, Debug)]
-pub struct Run<'a> {
-    /// The output folder; created if need be.
-    pub out: PathBuf,
-    /// Threads that decode, at least 1. One more writes.
-    pub threads: usize,
-    /// What to do about bad photos.
-    pub on_bad: OnBad,
-    /// Set by another thread (Ctrl-C) to stop; the run then ends with [`Error::Cancelled`].
-    pub cancel: Option<&'a AtomicBool>,
-}
-
-impl Run<'_> {
-    /// A run into `out` on all cores, skipping bad photos.
-    pub fn new(out: impl Into<PathBuf>) -> Self {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        Run { out: out.into(), threads, on_bad: OnBad::Skip, cancel: None }
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancel.is_some_and(|flag| flag.load(Ordering::Relaxed))
-    }
-}
-
-/// Hears how far a run is. Called from the thread that called [`pack`], in order.
-pub trait Progress {
-    /// The run will go through so many photos of so many encoded bytes; finished shards do not count.
-    fn begin(&self, photos: u64, bytes: u64) {
-        let _ = (photos, bytes);
-    }
-
-    /// So many photos and encoded bytes more are done.
-    fn advance(&self, photos: u64, bytes: u64) {
-        let _ = (photos, bytes);
-    }
-}
-
-/// No one listens.
-impl Progress for () {}
-
-/// What a run left.
-#[derive(Clone, Debug)]
-pub struct Summary {
-    /// Digest that covers every byte of the set.
-    pub identity: Digest,
-    /// Records, complaints, bytes and shards of each split, of the whole set.
-    pub manifest: Manifest,
-    /// Photos this run went through.
-    pub photos: u64,
-    /// Shards that were finished before this run.
-    pub shards_before: u64,
-    /// The set was complete before; nothing was done.
-    pub was_complete: bool,
-}
-
-impl Summary {
-    /// Photos of the whole set that were repaired, converted and refused.
-    pub fn complaints(&self) -> (u64, u64, u64) {
-        let splits = self.manifest.splits.values();
-        splits.fold((0, 0, 0), |(a, b, c), s| (a + s.repaired, b + s.converted, c + s.refused))
-    }
-}
-
-/// Packs what is planned into `run.out`, or what a former run of the same plan left to do.
-///
-/// # Errors
-/// If the folder belongs to something else, space is short, a source cannot be read or a shard not be written, the
-/// run is stopped, or (if asked for) a photo is bad. Finished shards always stay.
-pub fn pack(plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> Result<Summary, Error> {
-    let estimate = Estimate::new(plan, &run.out)?;
-    if estimate.free_bytes.is_some_and(|free| free < estimate.needed_bytes) {
-        let free = estimate.free_bytes.unwrap_or_default();
-        return Err(Error::NoSpace { path: run.out.clone(), needed: estimate.needed_bytes, free });
-    }
-    let folder = Folder::open(&run.out, plan.recipe().digest())?;
-    let summary = |photos, shards_before, was_complete| {
-        let manifest = Manifest::read(&run.out)?;
-        Ok(Summary { identity: manifest.identity(), manifest, photos, shards_before, was_complete })
-    };
-    let finished: HashSet<(Split, u32)> = match folder.state() {
-        State::Complete => {
-            let manifest = Manifest::read(&run.out)?;
-            let shards = manifest.splits.values().map(|s| s.shards.len() as u64).sum();
-            return summary(0, shards, true);
-        }
-        State::Partial(finished) => finished.iter().copied().collect(),
-        State::Fresh => HashSet::new(),
-    };
-    let work = Work::new(plan, &finished);
-    progress.begin(work.entries, work.bytes());
-    Pipeline { plan, run, work: &work, next: AtomicU64::new(0), stop: AtomicBool::new(false) }
-        .run(progress)?;
-    folder.complete()?;
-    summary(work.entries, finished.len() as u64, false)
-}
 
 /// A shard to be written.
 struct Job<'a> {
@@ -163,13 +29,15 @@ struct Job<'a> {
 }
 
 /// The shards of a run in order, their entries numbered through.
-struct Work<'a> {
+pub(crate) struct Work<'a> {
     jobs: Vec<Job<'a>>,
-    entries: u64,
+    /// Entries of all jobs.
+    pub entries: u64,
 }
 
 impl<'a> Work<'a> {
-    fn new(plan: &'a Plan, finished: &HashSet<(Split, u32)>) -> Self {
+    /// All shards of the plan that are not finished.
+    pub(crate) fn new(plan: &'a Plan, finished: &HashSet<(Split, u32)>) -> Self {
         let mut work = Work { jobs: Vec::new(), entries: 0 };
         for split in plan.splits() {
             let shards = ShardPlan::shard_count(split.entries(), plan.recipe().shard_records);
@@ -187,7 +55,8 @@ impl<'a> Work<'a> {
         work
     }
 
-    fn bytes(&self) -> u64 {
+    /// Encoded bytes of all entries.
+    pub(crate) fn bytes(&self) -> u64 {
         let of =
             |job: &Job<'_>| job.entries.clone().map(|entry| encoded_bytes(job.split, entry)).sum::<u64>();
         self.jobs.iter().map(of).sum()
@@ -216,7 +85,7 @@ struct Made {
     outcome: Result<Outcome, Error>,
 }
 
-struct Pipeline<'a> {
+pub(crate) struct Pipeline<'a> {
     plan: &'a Plan,
     run: &'a Run<'a>,
     work: &'a Work<'a>,
@@ -226,8 +95,13 @@ struct Pipeline<'a> {
     stop: AtomicBool,
 }
 
-impl Pipeline<'_> {
-    fn run(&self, progress: &dyn Progress) -> Result<(), Error> {
+impl<'a> Pipeline<'a> {
+    pub(crate) fn new(plan: &'a Plan, run: &'a Run<'a>, work: &'a Work<'a>) -> Self {
+        Pipeline { plan, run, work, next: AtomicU64::new(0), stop: AtomicBool::new(false) }
+    }
+
+    /// Makes and writes everything there is to do.
+    pub(crate) fn run(&self, progress: &dyn Progress) -> Result<(), Error> {
         let threads = self.run.threads.max(1);
         let size = self.plan.options().size as usize;
         let slots = slots(threads);

@@ -134,6 +134,28 @@ fn survives_mangled_files() {
     }
 }
 
+/// Pixels do not depend on the processor: the decoder's portable code gives what its vector code gives.
+#[test]
+fn portable_code_gives_the_same_pixels() {
+    use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};
+    let mut photos: Vec<Vec<u8>> =
+        ["cmyk.jpg", "ycck.jpg", "grey.jpg", "progressive.jpg"].map(fixture).into_iter().collect();
+    photos.extend((0..8).map(|i| jpeg(100 + 7 * i as u32, 131, i)));
+    let name = "ilsvrc2012-mini/ILSVRC2012_img_train.tar";
+    if let Some(path) = real_data("decode::portable_code_gives_the_same_pixels (real photos)", name) {
+        let source = alexnet_pack::Source::open(&path).unwrap();
+        for i in (0..source.photos().len()).step_by(10) {
+            photos.push(Vec::new());
+            source.read(i, photos.last_mut().unwrap()).unwrap();
+        }
+    }
+    let portable = DecoderOptions::default().jpeg_set_out_colorspace(ColorSpace::RGB).set_use_unsafe(false);
+    for (i, bytes) in photos.iter().enumerate() {
+        let slow = zune_jpeg::JpegDecoder::new_with_options(ZCursor::new(bytes), portable).decode().unwrap();
+        assert!(Decoder::new().decode(bytes).unwrap().rgb == slow, "photo {i}");
+    }
+}
+
 /// All real training photos are sound; each cut in half is named.
 #[test]
 fn real_photos() {

@@ -12,14 +12,20 @@ mod devkit;
 /// MAT files written by SciPy, by hand, and hostile ones.
 mod matfile;
 
-/// From archives to a folder of shards: labels, order, report, resuming, the same bytes always.
+/// From archives to a folder of shards: labels, order, report, pictures.
 mod pack;
 
 /// The real archives, packed whole.
 mod real;
+
+/// The same bytes for any threads and after any stop; folders of others are left alone.
+mod resume;
 
 /// Filters and geometry against Pillow and OpenCV.
 mod resize;
 
 /// Header walks of sound, odd and broken archives, and of folders.
 mod source;
+
+/// A small ImageNet for the tests above.
+mod world;

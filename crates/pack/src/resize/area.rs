@@ -1,6 +1,6 @@
 //! Resampling as the 2012 code had it done (OpenCV's INTER_AREA down, INTER_CUBIC up), at exact positions.
 //!
-//! Both are separable: each output pixel of an axis is a weighted sum of a few source pixels ([`Taps`]). Area
+//! Both are separable: each output pixel of an axis is a weighted sum of a few source pixels (its taps). Area
 //! weights are the overlaps of source and output pixels, whole numbers over a common denominator. Cubic weights are
 //! those of Keys' kernel with A = −0.75, the border repeated outwards. Sums are in f32, in a fixed order, rounded
 //! once at the end to the nearest, halves to even.
