@@ -102,14 +102,14 @@ impl Light {
 impl Object {
     fn draw(class: usize, draws: &mut Draws) -> Self {
         let class = &CLASSES[class];
-        let radius = draws.between(0.3, 0.47);
+        let radius = draws.between(0.34, 0.47);
         // The whole object stays near the middle square, which is what a packer keeps.
         let reach = 0.52 - radius;
         let centre = [draws.between(-reach, reach), draws.between(-reach, reach)];
         // A turn, a foreshortening along one direction of the photo.
         let turn = draws.direction();
         let tilt = draws.direction();
-        let short = draws.between(1.0, 1.28) - 1.0;
+        let short = draws.between(0.0, 0.22);
         let plane = [0, 1].map(|row| {
             let axis = if row == 0 { [turn[0], turn[1]] } else { [-turn[1], turn[0]] };
             let along = (axis[0] * tilt[0] + axis[1] * tilt[1]) * short;
