@@ -78,6 +78,11 @@ impl Weave {
         Weave { pattern, frequency, phase, measure, turn }
     }
 
+    /// Whether there is but one tone.
+    pub fn is_plain(&self) -> bool {
+        self.pattern == Pattern::Plain
+    }
+
     /// Share of the second tone at `point`, for a pixel that is `width` wide there.
     pub fn share(&self, point: [f32; 2], width: f32) -> f32 {
         let [x, y] = point;
