@@ -73,3 +73,14 @@ fn other_samples_and_damage_are_named() {
     fs::write(dir.path().join("sample.json"), b"{}").unwrap();
     assert!(matches!(refused(dir.path(), &SMALL), Error::Record { .. }));
 }
+
+#[test]
+fn a_path_that_cannot_be_a_folder_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("photos");
+    fs::write(&file, b"").unwrap();
+    let error = generate(&file, &SMALL, &mut |_| {}).unwrap_err();
+    assert!(matches!(error, Error::File { .. }));
+    assert!(error.to_string().contains("photos"), "{error}");
+    assert_eq!(fs::read(&file).unwrap(), b"");
+}
