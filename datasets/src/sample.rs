@@ -73,7 +73,7 @@ pub struct SampleArchives {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A file or folder could not be read or written.
+    /// A file or folder could not be read or written, or a photo for it not be made.
     #[error("{path}: {source}")]
     File {
         /// The file or folder.
@@ -81,12 +81,6 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
-    /// Writing an archive failed in a place that does not know the file's name.
-    #[error("writing an archive of the sample: {0}")]
-    Write(#[from] io::Error),
-    /// A photo could not be encoded.
-    #[error("encoding a photo of the sample: {0}")]
-    Encode(#[from] image::ImageError),
     /// An archive of that name is there, and no record says that this generator wrote it.
     #[error("{path}: already there, and not written by the sample's generator")]
     Foreign {
@@ -142,7 +136,8 @@ fn val_order(options: &SampleOptions) -> Vec<usize> {
 ///
 /// # Errors
 /// [`Error::Foreign`], [`Error::Changed`], [`Error::Other`] or [`Error::Record`] if the folder holds something else
-/// under these names, and then nothing is touched; otherwise those of files and of the JPEG encoder.
+/// under these names, and then nothing is touched; [`Error::File`]
+/// otherwise.
 pub fn generate(
     dir: &Path,
     options: &SampleOptions,
@@ -179,17 +174,18 @@ pub fn generate(
     };
     for (i, path) in partial.iter().enumerate() {
         let mut out = BufWriter::with_capacity(1 << 20, File::create(path).map_err(at(path))?);
-        match i {
+        let written = match i {
             0 => archive::write_train(
                 &mut out,
                 options.seed,
                 options.train_per_class,
                 options.threads,
                 &mut done,
-            )?,
-            1 => archive::write_val(&mut out, options.seed, &val, options.threads, &mut done)?,
-            _ => devkit::write(&mut out, options.train_per_class, &val)?,
-        }
+            ),
+            1 => archive::write_val(&mut out, options.seed, &val, options.threads, &mut done),
+            _ => devkit::write(&mut out, options.train_per_class, &val),
+        };
+        written.map_err(at(path))?;
         out.flush().and_then(|()| out.get_ref().sync_all()).map_err(at(path))?;
         let digest = record::digest(path).map_err(at(path))?;
         wanted.archives.push((names[i].to_owned(), digest.unwrap_or_default()));
@@ -247,12 +243,9 @@ fn settle(
         }
         fs::remove_file(&partial[i]).map_err(at(&partial[i]))?;
     }
-    let text = serde_json::to_string_pretty(record).map_err(io::Error::from)? + "\n";
     let path = dir.join(record::NAME);
     let new = dir.join(format!("{}.partial", record::NAME));
-    File::create(&new)
-        .and_then(|mut file| file.write_all(text.as_bytes()).and_then(|()| file.sync_all()))
-        .map_err(at(&new))?;
+    record.write(&new).map_err(at(&new))?;
     fs::rename(&new, &path).map_err(at(&path))?;
     for &i in missing {
         fs::rename(&partial[i], &paths[i]).map_err(at(&paths[i]))?;

@@ -4,19 +4,19 @@
 //! time, owner or host, so the bytes depend on the photos alone. Photos are made by several threads and written in
 //! their order.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 
 use super::class::CLASSES;
 use super::draw::Part;
-use super::{Error, photo};
+use super::photo;
 
 /// How many photos are made ahead of writing, at most.
 const CHUNK: usize = 256;
 
 /// Appends a regular file with fixed metadata.
-pub fn append(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8]) -> std::io::Result<()> {
+pub fn append(tar: &mut tar::Builder<impl Write>, name: &str, bytes: &[u8]) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_size(bytes.len() as u64);
     header.set_mode(0o644);
@@ -34,7 +34,7 @@ pub fn develop(
     orders: &[Order],
     threads: usize,
     done: &mut dyn FnMut(),
-) -> Result<Vec<Vec<u8>>, Error> {
+) -> io::Result<Vec<Vec<u8>>> {
     let next = AtomicUsize::new(0);
     let mut photos: Vec<Vec<u8>> = vec![Vec::new(); orders.len()];
     std::thread::scope(|scope| {
@@ -54,7 +54,7 @@ pub fn develop(
         drop(send);
         // Leaving early drops the receiver, which stops the threads.
         for (i, photo) in receive {
-            photos[i] = photo?;
+            photos[i] = photo.map_err(io::Error::other)?;
             done();
         }
         Ok(photos)
@@ -68,7 +68,7 @@ pub fn write_train(
     per_class: u32,
     threads: usize,
     done: &mut dyn FnMut(),
-) -> Result<(), Error> {
+) -> io::Result<()> {
     let mut outer = tar::Builder::new(out);
     for (class, row) in CLASSES.iter().enumerate() {
         let mut inner = tar::Builder::new(Vec::new());
@@ -80,7 +80,7 @@ pub fn write_train(
         }
         append(&mut outer, &format!("{}.tar", row.wnid), &inner.into_inner()?)?;
     }
-    Ok(outer.into_inner()?.flush()?)
+    outer.into_inner()?.flush()
 }
 
 /// Writes the val archive: photo i is the next one of class `classes[i]`.
@@ -90,7 +90,7 @@ pub fn write_val(
     classes: &[usize],
     threads: usize,
     done: &mut dyn FnMut(),
-) -> Result<(), Error> {
+) -> io::Result<()> {
     let mut counts = [0u32; CLASSES.len()];
     let orders: Vec<Order> = classes
         .iter()
@@ -107,5 +107,5 @@ pub fn write_val(
             append(&mut tar, &format!("ILSVRC2012_val_{number:08}.JPEG"), &photo)?;
         }
     }
-    Ok(tar.into_inner()?.flush()?)
+    tar.into_inner()?.flush()
 }

@@ -58,9 +58,9 @@ struct Surface {
 
 impl Surface {
     fn draw(draws: &mut Draws, light: f32) -> Self {
-        let from = draws.colour(light, 0.6);
-        let far = light * draws.between(0.55, 1.6);
-        let to = if draws.chance(0.5) { from.map(|c| c * far / light) } else { draws.colour(far, 0.6) };
+        let from = draws.muted(light, 0.75);
+        let far = light * draws.between(0.4, 1.7);
+        let to = if draws.chance(0.5) { from.map(|c| c * far / light) } else { draws.muted(far, 0.75) };
         let grainy = draws.chance(0.4);
         Surface {
             from,
@@ -114,7 +114,7 @@ fn blurred_light(canvas: &mut Canvas, draws: &mut Draws, light: f32) {
     let soft = radius * draws.between(0.5, 1.2);
     let strength = draws.between(0.15, 0.55);
     let brightness = light * draws.between(0.4, 2.2);
-    let colour = draws.colour(brightness, 0.8);
+    let colour = draws.muted(brightness, 0.9);
     canvas.blend(centre, radius + soft, |[x, y]| {
         let (dx, dy) = (x - centre[0], y - centre[1]);
         let inside = radius - (dx * dx + dy * dy).sqrt();

@@ -60,12 +60,27 @@ impl Draws {
         [cosine, sine]
     }
 
-    /// A linear RGB colour of lightness `light`, a random hue and at most the given saturation. Its components'
-    /// mean is `light`.
+    /// A linear RGB colour of lightness `light`, any hue and at most the given saturation. Its components' mean is
+    /// `light`.
     pub fn colour(&mut self, light: f32, saturation: f32) -> [f32; 3] {
         let hue = self.between(0.0, 1.0);
+        self.tinted(light, saturation, hue)
+    }
+
+    /// The same with the hues of indoor and outdoor surfaces: mostly between red and yellow, some blue, some green.
+    pub fn muted(&mut self, light: f32, saturation: f32) -> [f32; 3] {
+        let (low, high) = match self.whole(0, 9) {
+            0..=5 => (0.01, 0.17),
+            6..=7 => (0.52, 0.66),
+            _ => (0.18, 0.42),
+        };
+        let hue = self.between(low, high);
+        self.tinted(light, saturation, hue)
+    }
+
+    fn tinted(&mut self, light: f32, saturation: f32, hue: f32) -> [f32; 3] {
         let strength = light * self.between(0.0, saturation);
-        [0.0, 1.0 / 3.0, 2.0 / 3.0].map(|shift| light + strength * sin_cos(hue + shift).1)
+        [0.0, 1.0 / 3.0, 2.0 / 3.0].map(|shift| light + strength * sin_cos(hue - shift).1)
     }
 
     /// The four words number `i` of the photo's lattice noise.

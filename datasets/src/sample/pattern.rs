@@ -56,26 +56,31 @@ impl Weave {
             Pattern::Plain => (1.0, 1.0),
             Pattern::Stripes => (2.0, 3.2),
             Pattern::Checks => (0.0, 0.0),
-            Pattern::Dots => (2.0, 2.9),
+            Pattern::Dots => (2.6, 3.6),
             Pattern::Waves => (2.2, 3.2),
             Pattern::Rings => (2.2, 3.4),
-            Pattern::Cells => (2.0, 3.0),
+            Pattern::Cells => (1.5, 2.0),
         };
         let mut frequency = draws.between(low, high);
         let mut phase = [draws.between(0.0, 1.0), draws.between(0.0, 1.0)];
         let mut turn = draws.direction();
         let measure = match pattern {
             Pattern::Dots => draws.between(0.26, 0.36),
-            Pattern::Cells => draws.between(0.07, 0.12),
+            Pattern::Cells => draws.between(0.06, 0.1),
             _ => draws.between(0.2, 0.3),
         };
         if pattern == Pattern::Checks {
-            // 4 to 7 whole squares on a side of 1.6; a period holds two squares.
-            frequency = draws.whole(4, 7) as f32 / 3.2;
+            // 4 to 6 whole squares on a side of 1.6; a period holds two squares.
+            frequency = draws.whole(4, 6) as f32 / 3.2;
             phase = [0.8 * frequency; 2];
             turn = [1.0, 0.0];
         }
         Weave { pattern, frequency, phase, measure, turn }
+    }
+
+    /// Whether there is but one tone.
+    pub fn is_plain(&self) -> bool {
+        self.pattern == Pattern::Plain
     }
 
     /// Share of the second tone at `point`, for a pixel that is `width` wide there.

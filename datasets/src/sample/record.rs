@@ -4,7 +4,7 @@
 //! differs from its record is not touched.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -33,6 +33,14 @@ impl Record {
     pub fn same_recipe(&self, other: &Record) -> bool {
         let recipe = |r: &Record| (r.generator, r.seed, r.train_per_class, r.val_per_class);
         recipe(self) == recipe(other)
+    }
+
+    /// Writes the record to `path` and onto the disk.
+    pub fn write(&self, path: &Path) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(self)? + "\n";
+        let mut file = File::create(path)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
     }
 
     /// One line that names the recipe.
