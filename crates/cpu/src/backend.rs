@@ -5,6 +5,7 @@ use alexnet_net::{
     SoftmaxSlice, Weights, WithinMap,
 };
 
+use crate::elementwise::Sum;
 use crate::workers::Workers;
 use crate::{convolution, dense, dropout, elementwise, normalisation, pooling, softmax};
 
@@ -48,10 +49,12 @@ impl CpuBackend {
 }
 
 /// The two parts of a layer's gradient.
-fn split<'a>(dw: Gradients<'a, Floats>) -> (&'a mut [f32], &'a mut [f32]) {
+fn split(dw: Gradients<'_, Floats>) -> (Sum<'_>, Sum<'_>) {
     // A bias lies behind its weights.
     let (weights, rest) = dw.buffer.split_at_mut(dw.bias.start);
-    (&mut weights[dw.weight], &mut rest[..dw.bias.len()])
+    let accumulate = dw.accumulate;
+    let weights = Sum { values: &mut weights[dw.weight], accumulate };
+    (weights, Sum { values: &mut rest[..dw.bias.len()], accumulate })
 }
 
 impl Backend for CpuBackend {
@@ -142,10 +145,9 @@ impl Backend for CpuBackend {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let accumulate = dw.accumulate;
         let (dw, db) = split(dw);
-        convolution::backward_weights(&self.workers, op, n, x, dy, dw, accumulate, &mut self.shared);
-        convolution::backward_bias(&self.workers, op, n, dy, db, accumulate);
+        convolution::backward_weights(&self.workers, op, n, x, dy, dw, &mut self.shared);
+        convolution::backward_bias(&self.workers, op, n, dy, db);
         Ok(())
     }
 
@@ -159,7 +161,7 @@ impl Backend for CpuBackend {
         y: &mut Floats,
     ) -> Done {
         let (weight, bias) = (&w.buffer[w.weight], &w.buffer[w.bias]);
-        dense::forward(&self.workers, op, n, x, weight, bias, y, &mut self.shared);
+        dense::forward(&self.workers, op, n, x, (weight, bias), y, &mut self.shared);
         Ok(())
     }
 
@@ -185,10 +187,9 @@ impl Backend for CpuBackend {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let accumulate = dw.accumulate;
         let (dw, db) = split(dw);
-        dense::backward_weights(&self.workers, op, n, x, dy, dw, accumulate);
-        dense::backward_bias(op, n, dy, db, accumulate);
+        dense::backward_weights(&self.workers, op, n, x, dy, dw);
+        dense::backward_bias(op, n, dy, db);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use alexnet_net::Convolution;
 
+use crate::elementwise::Sum;
 use crate::gemm::{Matrix, MatrixMut, multiply};
 use crate::lowering::{add_patches, patches};
 use crate::workers::Workers;
@@ -155,8 +156,7 @@ pub fn backward_weights(
     n: usize,
     x: &[f32],
     dy: &[f32],
-    dw: &mut [f32],
-    accumulate: bool,
+    dw: Sum,
     shared: &mut [f32],
 ) {
     let (window, positions, outputs) = (op.window(), op.positions(), op.outputs / op.groups);
@@ -185,27 +185,20 @@ pub fn backward_weights(
         }
     });
     let shared = &shared[..op.weight_len()];
-    workers.blocks(&mut dw[..op.weight_len()], window, |row, dw, _| {
+    workers.blocks(&mut dw.values[..op.weight_len()], window, |row, to, _| {
         let (group, o) = (row / outputs, row % outputs);
-        for (place, dw) in dw.iter_mut().enumerate() {
+        for (place, to) in to.iter_mut().enumerate() {
             // The blocks of a group follow each other, so place and output suffice to find a value.
             let value = shared[group * group_len + place * outputs + o];
-            *dw = if accumulate { *dw + value } else { value };
+            *to = if dw.accumulate { *to + value } else { value };
         }
     });
 }
 
 /// Gradient of the bias: each map's dy summed, pixels in sixteen interleaved sums, samples in order.
-pub fn backward_bias(
-    workers: &Workers,
-    op: &Convolution,
-    n: usize,
-    dy: &[f32],
-    db: &mut [f32],
-    accumulate: bool,
-) {
+pub fn backward_bias(workers: &Workers, op: &Convolution, n: usize, dy: &[f32], db: Sum) {
     let positions = op.positions();
-    workers.blocks(&mut db[..op.outputs], 1, |map, db, _| {
+    workers.blocks(&mut db.values[..op.outputs], 1, |map, to, _| {
         let mut sum = 0.0f64;
         for sample in 0..n {
             let dy = &dy[(sample * op.outputs + map) * positions..][..positions];
@@ -217,6 +210,6 @@ pub fn backward_bias(
             }
             sum += lanes.iter().map(|&x| f64::from(x)).sum::<f64>() + rest;
         }
-        db[0] = sum as f32 + if accumulate { db[0] } else { 0.0 };
+        to[0] = sum as f32 + if db.accumulate { to[0] } else { 0.0 };
     });
 }

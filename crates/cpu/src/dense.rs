@@ -5,6 +5,7 @@
 
 use alexnet_net::Dense;
 
+use crate::elementwise::Sum;
 use crate::gemm::{Matrix, MatrixMut, multiply};
 use crate::workers::Workers;
 
@@ -22,8 +23,7 @@ pub fn forward(
     op: &Dense,
     n: usize,
     x: &[f32],
-    w: &[f32],
-    bias: &[f32],
+    (w, bias): (&[f32], &[f32]),
     y: &mut [f32],
     shared: &mut [f32],
 ) {
@@ -89,29 +89,22 @@ pub fn backward_input(
 }
 
 /// Gradient of the weights, summed over the batch.
-pub fn backward_weights(
-    workers: &Workers,
-    op: &Dense,
-    n: usize,
-    x: &[f32],
-    dy: &[f32],
-    dw: &mut [f32],
-    accumulate: bool,
-) {
+pub fn backward_weights(workers: &Workers, op: &Dense, n: usize, x: &[f32], dy: &[f32], dw: Sum) {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
     let part = width(op, outputs);
-    workers.blocks(&mut dw[..op.weight_len()], part * inputs, |block, dw, _| {
+    workers.blocks(&mut dw.values[..op.weight_len()], part * inputs, |block, to, _| {
         let first = block * part;
-        let (group, count) = (first / outputs, dw.len() / inputs);
+        let (group, count) = (first / outputs, to.len() / inputs);
         let x = Matrix { values: &x[group * inputs..n * op.inputs], row: 1, column: op.inputs };
         let dy = Matrix { values: &dy[first..n * op.outputs], row: op.outputs, column: 1 };
-        let to = MatrixMut { values: dw, row: 1, column: inputs };
-        multiply(inputs, count, n, x, dy, to, accumulate);
+        let to = MatrixMut { values: to, row: 1, column: inputs };
+        multiply(inputs, count, n, x, dy, to, dw.accumulate);
     });
 }
 
 /// Gradient of the bias, samples in order.
-pub fn backward_bias(op: &Dense, n: usize, dy: &[f32], db: &mut [f32], accumulate: bool) {
+pub fn backward_bias(op: &Dense, n: usize, dy: &[f32], db: Sum) {
+    let Sum { values: db, accumulate } = db;
     if !accumulate {
         db.fill(0.0);
     }

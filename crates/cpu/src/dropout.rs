@@ -24,7 +24,7 @@ fn draw(op: &Dropout, stream: Stream, mask: &mut [f32]) {
     let mut words = [0; 4];
     for (i, mask) in mask.iter_mut().enumerate() {
         let unit = op.first_unit + i as u64;
-        if i == 0 || unit % 4 == 0 {
+        if i == 0 || unit.is_multiple_of(4) {
             words = stream.block((unit / 4) as u32);
         }
         let kept = u64::from(words[(unit % 4) as usize]) < op.threshold;

@@ -5,6 +5,12 @@ use rayon::prelude::*;
 
 use crate::workers::{BLOCK, Workers};
 
+/// Where a gradient goes: over what is there, or on top of it.
+pub struct Sum<'a> {
+    pub values: &'a mut [f32],
+    pub accumulate: bool,
+}
+
 /// max(y, 0); a NaN stays.
 pub fn rectify(workers: &Workers, y: &mut [f32]) {
     workers.blocks(y, BLOCK, |_, y, _| y.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y }));

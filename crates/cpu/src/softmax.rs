@@ -2,6 +2,8 @@
 //!
 //! Powers and sums are float64, rounded once at the end.
 
+use std::cmp::Ordering::{Equal, Less};
+
 use alexnet_net::SoftmaxSlice;
 
 /// The largest logit and Σ exp(x − largest).
@@ -50,5 +52,3 @@ pub fn score(classes: usize, n: usize, logits: &[f32], labels: &[u32], score: &m
         score[2 * n + sample] = f32::from(u8::from(rank < 5));
     }
 }
-
-use std::cmp::Ordering::{Equal, Less};

@@ -4,7 +4,7 @@
 //! [`Network`] walks that table forward and backward on whatever implements [`Backend`], with the net's columns
 //! spread over the backend's devices and every exchange between them spelled out. The crate also holds what a net
 //! needs in order to travel: [`Parameters`], their first values, and [`Checkpoint`]. Each operation has an obvious
-//! float64 twin in [`oracle`], which every backend is held against.
+//! float64 twin in [`oracle`], which every backend is held against through [`conformance`].
 //!
 //! ```
 //! use alexnet_net::Net;
@@ -21,6 +21,7 @@ mod alexnet;
 mod backend;
 mod backward;
 mod checkpoint;
+pub mod conformance;
 mod error;
 mod exchange;
 mod forward;

@@ -90,6 +90,16 @@ impl Program {
     }
 }
 
+impl Net {
+    /// The places where columns meet when the net runs on `devices` devices, softmax last; empty for one device.
+    ///
+    /// # Errors
+    /// [`Error::Devices`], or those of [`Net::shapes`].
+    pub fn exchanges(&self, devices: usize) -> Result<Vec<ExchangeSite>, Error> {
+        Ok(Program::new(self, &Placement::new(self, devices)?)?.sites)
+    }
+}
+
 struct Compiler<'a> {
     net: &'a Net,
     placement: &'a Placement,

@@ -1,0 +1,75 @@
+//! One test for every backend: random cases of each operation, held against the oracle.
+//!
+//! A backend's tests draw [`Case::random`] for many seeds and pass each to [`check`]; what must agree to rounding
+//! is compared at 1e-5 of the largest value, what must agree exactly (pooling, dropout, rectifier, update,
+//! exchanges) bit for bit. Shapes are small and awkward on purpose: odd sides, windows that hang over, uneven
+//! exchanges, buffers longer than the batch.
+
+mod cases;
+mod run;
+
+use crate::backend::Backend;
+use crate::error::DeviceError;
+use crate::oracle::Oracle;
+
+pub use cases::Case;
+
+/// A tensor that an operation wrote.
+pub(crate) struct Output {
+    name: &'static str,
+    values: Vec<f32>,
+    exact: bool,
+}
+
+/// Runs `case` on device 0 of `backend` (exchanges on all of its devices) and on the oracle.
+///
+/// # Errors
+/// A sentence naming the case, the tensor and the values that differ; or the backend's own error.
+pub fn check<B: Backend>(backend: &mut B, case: &Case, seed: u64) -> Result<(), String> {
+    let failed = |error: DeviceError| format!("{case:?}: {error}");
+    let ours = run::run(backend, case, seed).map_err(failed)?;
+    let theirs = run::run(&mut Oracle::new(backend.devices()), case, seed).map_err(failed)?;
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        compare(ours, theirs).map_err(|difference| format!("{case:?}, seed {seed}: {difference}"))?;
+    }
+    Ok(())
+}
+
+fn compare(ours: &Output, theirs: &Output) -> Result<(), String> {
+    let largest = theirs.values.iter().fold(0.0f32, |m, x| if x.is_finite() { m.max(x.abs()) } else { m });
+    let tolerance = if theirs.exact { 0.0 } else { 1e-5 * largest };
+    for (i, (a, b)) in ours.values.iter().zip(&theirs.values).enumerate() {
+        let equal = a == b || (a.is_nan() && b.is_nan());
+        let difference = (a - b).abs();
+        if !equal && (difference.is_nan() || difference > tolerance) {
+            let name = theirs.name;
+            return Err(format!("{name}[{i}] is {a:e}, the oracle has {b:e}, the largest is {largest:e}"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_are_found() {
+        let output = |values: &[f32], exact| Output { name: "y", values: values.to_vec(), exact };
+        let theirs = [1.0, -100.0, f32::NAN];
+        assert!(compare(&output(&theirs, false), &output(&theirs, false)).is_ok());
+        assert!(compare(&output(&[1.0005, -100.0, f32::NAN], false), &output(&theirs, false)).is_ok());
+        for wrong in [[1.002, -100.0, f32::NAN], [1.0, f32::NAN, f32::NAN], [1.0, -100.0, 0.0]] {
+            assert!(compare(&output(&wrong, false), &output(&theirs, false)).is_err(), "{wrong:?}");
+        }
+        let next = f32::from_bits(1.0f32.to_bits() + 1);
+        assert!(compare(&output(&[next, -100.0, f32::NAN], true), &output(&theirs, true)).is_err());
+    }
+
+    #[test]
+    fn every_operation_is_drawn() {
+        let kind = |seed| std::mem::discriminant(&Case::random(seed, 2));
+        let kinds: std::collections::HashSet<_> = (0..200).map(kind).collect();
+        assert_eq!(kinds.len(), 10);
+    }
+}
