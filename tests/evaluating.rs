@@ -13,7 +13,18 @@ fn trained() -> &'static PathBuf {
         let out = scratch().join("evaluated");
         let _ = fs::remove_dir_all(&out);
         let args = args![
-            "--data", shards(), "--out", &out, "--narrow", "16", "--crop", "56", "--batch", "32", "--steps", "2",
+            "--data",
+            shards(),
+            "--out",
+            &out,
+            "--narrow",
+            "16",
+            "--crop",
+            "56",
+            "--batch",
+            "32",
+            "--steps",
+            "2",
             "--quiet"
         ];
         run("train", args).ends(0);
@@ -26,13 +37,18 @@ fn it_repeats_the_validation_of_the_run() {
     let said = run("alexnet", args!["evaluate", trained(), "--json", "--quiet"]).ends(0).json();
     assert_eq!((said["images"].as_u64(), said["views"].as_u64()), (Some(40), Some(1)));
     let log = fs::read_to_string(trained().join("log.jsonl")).unwrap();
-    let validation: serde_json::Value =
-        log.lines().rev().map(|l| serde_json::from_str(l).unwrap()).find(|r: &serde_json::Value| r["kind"] == "validation").unwrap();
+    let validation: serde_json::Value = log
+        .lines()
+        .rev()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .find(|r: &serde_json::Value| r["kind"] == "validation")
+        .unwrap();
     for key in ["top1_error", "top5_error", "loss"] {
         let (a, b) = (said[key].as_f64().unwrap(), validation[key].as_f64().unwrap());
         assert!((a - b).abs() < 1e-9, "{key}: {a} and {b}");
     }
-    let other = run("alexnet", args!["evaluate", trained(), "--json", "--quiet", "--batch", "7"]).ends(0).json();
+    let other =
+        run("alexnet", args!["evaluate", trained(), "--json", "--quiet", "--batch", "7"]).ends(0).json();
     assert_eq!(said["top1_error"], other["top1_error"]);
 }
 

@@ -46,12 +46,10 @@ fn apply(golden: &Golden, mean: Mean, scale: [f32; 3], output: Output) -> Vec<u8
     let augment = Augment { record: [20, 20], crop: [14, 14], mean, scale, output, layout: Layout::Nchw };
     augment.check().expect("a sound configuration");
     let mut words = vec![0u64; golden.draws.len() * augment.sample_bytes() / 8 + 1];
-    let out = &mut bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..golden.draws.len() * augment.sample_bytes()];
-    for ((record, draw), out) in golden
-        .records
-        .chunks(20 * 20 * 3)
-        .zip(&golden.draws)
-        .zip(out.chunks_mut(augment.sample_bytes()))
+    let out =
+        &mut bytemuck::cast_slice_mut::<u64, u8>(&mut words)[..golden.draws.len() * augment.sample_bytes()];
+    for ((record, draw), out) in
+        golden.records.chunks(20 * 20 * 3).zip(&golden.draws).zip(out.chunks_mut(augment.sample_bytes()))
     {
         augment.apply(record, draw, out);
     }

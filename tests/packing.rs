@@ -35,7 +35,8 @@ fn killed_twenty_times_it_ends_in_the_same_bytes() {
     let args = packing(&out, &["--shard-records", "32", "--threads", "1"]);
     // Moments over the whole run: measure one run first.
     let begin = std::time::Instant::now();
-    run("imagenet-pack", packing(&scratch().join("measured"), &["--shard-records", "32", "--threads", "1"])).ends(0);
+    run("imagenet-pack", packing(&scratch().join("measured"), &["--shard-records", "32", "--threads", "1"]))
+        .ends(0);
     let length = begin.elapsed();
     fs::remove_dir_all(scratch().join("measured")).unwrap();
     let stream = Stream::new(20, 0, 0, Purpose::Sample);
@@ -88,7 +89,8 @@ fn two_hundred_flipped_bytes_are_found() {
                 inside
             })
             .expect("a place in the set");
-        let place = if i % 2 == 0 { at as usize } else { bytes.len() - 1 - (at as usize % bytes.len().min(9000)) };
+        let place =
+            if i % 2 == 0 { at as usize } else { bytes.len() - 1 - (at as usize % bytes.len().min(9000)) };
         let mut damaged = bytes.clone();
         damaged[place] ^= 1 << (stream.word(1000 + i) % 8);
         fs::write(out.join(name), &damaged).unwrap();
@@ -171,8 +173,15 @@ fn real_photos() {
     let out = scratch().join("mini");
     let _ = fs::remove_dir_all(&out);
     let args = args![
-        "--train", mini.join("ILSVRC2012_img_train.tar"), "--val", mini.join("ILSVRC2012_img_val.tar"),
-        "--devkit", mini.join("ILSVRC2012_devkit_t12.tar.gz"), "--out", &out, "--quiet"
+        "--train",
+        mini.join("ILSVRC2012_img_train.tar"),
+        "--val",
+        mini.join("ILSVRC2012_img_val.tar"),
+        "--devkit",
+        mini.join("ILSVRC2012_devkit_t12.tar.gz"),
+        "--out",
+        &out,
+        "--quiet"
     ];
     run("imagenet-pack", args).ends(0);
     let said = run("imagenet-pack", args!["inspect", &out, "--json"]).ends(0).json();
@@ -194,7 +203,8 @@ fn real_photos() {
     }
     let axes = [[0.5629, 0.5809, 0.5880], [0.7382, -0.0334, -0.6738], [0.3717, -0.8133, 0.4476]];
     for (got, want) in said["eigenvectors"].as_array().unwrap().iter().zip(axes) {
-        let product: f64 = got.as_array().unwrap().iter().zip(want).map(|(g, w)| g.as_f64().unwrap() * w).sum();
+        let product: f64 =
+            got.as_array().unwrap().iter().zip(want).map(|(g, w)| g.as_f64().unwrap() * w).sum();
         let degrees = product.abs().min(1.0).acos().to_degrees();
         assert!(degrees < 2.5, "{got} is {degrees} degrees from {want:?}");
     }

@@ -92,7 +92,8 @@ pub fn scratch() -> PathBuf {
 pub fn archives() -> &'static SampleArchives {
     static ARCHIVES: OnceLock<SampleArchives> = OnceLock::new();
     ARCHIVES.get_or_init(|| {
-        let options = SampleOptions { train_per_class: 12, val_per_class: 4, threads: 2, ..Default::default() };
+        let options =
+            SampleOptions { train_per_class: 12, val_per_class: 4, threads: 2, ..Default::default() };
         generate(&scratch().join("archives"), &options, &mut |_| {}).expect("the sample")
     })
 }

@@ -13,7 +13,8 @@ fn paths_that_are_not_there() {
     run("imagenet-pca", args!["/nowhere"]).refuses("/nowhere");
     run("loader-bench", args!["/nowhere"]).refuses("/nowhere");
     run("train", args!["--data", "/nowhere", "--out", &out]).refuses("/nowhere");
-    run("train", args!["--data", shards(), "--out", &out, "--recipe", "/nowhere.toml"]).refuses("/nowhere.toml");
+    run("train", args!["--data", shards(), "--out", &out, "--recipe", "/nowhere.toml"])
+        .refuses("/nowhere.toml");
     run("alexnet", args!["evaluate", "/nowhere"]).refuses("/nowhere");
     assert!(!out.exists());
 }

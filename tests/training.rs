@@ -9,8 +9,23 @@ use crate::program::{run, scratch, shards, start};
 /// A narrow net on the generated photos: 120 training photos, batch 32, so 4 updates an epoch.
 fn training(out: &Path, more: &[&str]) -> Vec<OsString> {
     let mut args = args![
-        "--data", shards(), "--out", out, "--net", "original", "--narrow", "16", "--crop", "56", "--batch", "32",
-        "--device", "cpu", "--quiet", "--log-every", "1"
+        "--data",
+        shards(),
+        "--out",
+        out,
+        "--net",
+        "original",
+        "--narrow",
+        "16",
+        "--crop",
+        "56",
+        "--batch",
+        "32",
+        "--device",
+        "cpu",
+        "--quiet",
+        "--log-every",
+        "1"
     ]
     .to_vec();
     args.extend(more.iter().map(Into::into));
@@ -109,8 +124,21 @@ fn part_of_the_training_photos_is_held_out_where_there_is_no_val() {
     run("imagenet-pack", args!["--train", archive, "--out", &packed, "--size", "64", "--quiet"]).ends(0);
     let out = fresh("train-held-out");
     let args = args![
-        "--data", &packed, "--out", &out, "--narrow", "16", "--crop", "56", "--batch", "32", "--epochs", "1",
-        "--hold-out", "0.25", "--quiet"
+        "--data",
+        &packed,
+        "--out",
+        &out,
+        "--narrow",
+        "16",
+        "--crop",
+        "56",
+        "--batch",
+        "32",
+        "--epochs",
+        "1",
+        "--hold-out",
+        "0.25",
+        "--quiet"
     ];
     run("train", args).ends(0);
     let log = fs::read_to_string(out.join("log.jsonl")).unwrap();
@@ -121,7 +149,10 @@ fn part_of_the_training_photos_is_held_out_where_there_is_no_val() {
 fn a_dry_run_counts_and_writes_nothing() {
     let out = fresh("train-dry");
     let said = run("train", training(&out, &["--dry-run"])).ends(0);
-    assert!(said.out.contains("120 photos, 4 updates an epoch") && said.out.contains("91 epochs"), "{said:?}");
+    assert!(
+        said.out.contains("120 photos, 4 updates an epoch") && said.out.contains("91 epochs"),
+        "{said:?}"
+    );
     assert!(!out.exists());
 }
 

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use alexnet_load::{
-    Augment, Config, Drawer, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, SplitOf, Stages, Subset, View,
+    Augment, Config, Drawer, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, SplitOf, Stages,
+    Subset, View,
 };
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
 use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
-
 
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;

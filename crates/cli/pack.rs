@@ -21,7 +21,12 @@ use crate::stop;
 
 /// Pack ImageNet's official archives (or class folders) into shards of raw RGB records.
 #[derive(Parser)]
-#[command(name = "imagenet-pack", version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    name = "imagenet-pack",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true
+)]
 pub struct Args {
     #[command(subcommand)]
     command: Option<Command>,
@@ -235,7 +240,12 @@ fn forecast(args: &Pack, plan: &Plan) -> anyhow::Result<()> {
     say(format_args!("memory    about {} for photos of up to 4 megapixels", size(memory)))?;
     match estimate.free_bytes {
         Some(free) if free < estimate.needed_bytes => {
-            let cause = format!("{} is too small: {} needed, {} free", out.display(), size(estimate.needed_bytes), size(free));
+            let cause = format!(
+                "{} is too small: {} needed, {} free",
+                out.display(),
+                size(estimate.needed_bytes),
+                size(free)
+            );
             Err(Refusal::new(cause, "free some space, or choose another --out").into())
         }
         _ => Ok(()),

@@ -80,7 +80,8 @@ fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
     };
     row("mean", s.mean, 3)?;
     row("standard deviation", s.std, 3)?;
-    for (name, covariance) in ["covariance with red", "… with green", "… with blue"].iter().zip(s.covariance) {
+    for (name, covariance) in ["covariance with red", "… with green", "… with blue"].iter().zip(s.covariance)
+    {
         row(name, covariance, 2)?;
     }
     say("")?;

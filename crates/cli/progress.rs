@@ -39,7 +39,8 @@ impl Progress {
         );
         // The template is a constant of ours; a style that indicatif could not read falls back to its default.
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::new(total).with_style(style.progress_chars("━╸─")).with_prefix(label.to_owned());
+        let bar =
+            ProgressBar::new(total).with_style(style.progress_chars("━╸─")).with_prefix(label.to_owned());
         Progress { bar: Some(bar), plain: None }
     }
 

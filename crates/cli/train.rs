@@ -178,11 +178,7 @@ pub fn prepare(
         records: records.clone(),
         subset,
         validation,
-        colour: Colour {
-            mean_image,
-            vectors: statistics.0,
-            variances: statistics.1,
-        },
+        colour: Colour { mean_image, vectors: statistics.0, variances: statistics.1 },
         classes: set
             .classes()
             .iter()
@@ -207,11 +203,7 @@ pub fn prepare(
 type Axes = ([[f64; 3]; 3], [f64; 3]);
 
 /// Mean image of the set, and the axes of lighting by the name the user gave.
-fn colour(
-    args: &Args,
-    records: &SplitOf,
-    recipe: &Recipe,
-) -> anyhow::Result<(Vec<f32>, String, Axes)> {
+fn colour(args: &Args, records: &SplitOf, recipe: &Recipe) -> anyhow::Result<(Vec<f32>, String, Axes)> {
     let split = records.split();
     let photos = split.len() as f64;
     let mean_image = split.pixel_sums()?.iter().map(|sum| (*sum as f64 / photos) as f32).collect();
@@ -230,7 +222,10 @@ fn colour(
         file => {
             let text = std::fs::read_to_string(file).with_context(|| format!("--pca {file}"))?;
             let statistics: Statistics = serde_json::from_str(&text).map_err(|e| {
-                Refusal::new(format!("--pca {file}: {e}"), "give set, krizhevsky, or what `imagenet-pca --json` printed")
+                Refusal::new(
+                    format!("--pca {file}: {e}"),
+                    "give set, krizhevsky, or what `imagenet-pca --json` printed",
+                )
             })?;
             let axes = (statistics.eigenvectors, statistics.eigenvalues);
             (format!("{axes:?}"), axes)
@@ -269,7 +264,10 @@ fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     let summary = job.net.summary()?;
     let batches = job.batches();
     let parameters = summary.parameters as u64 * 4;
-    say(format_args!("network      {}, {} columns, {} classes", job.net.preset, job.net.columns, job.net.classes))?;
+    say(format_args!(
+        "network      {}, {} columns, {} classes",
+        job.net.preset, job.net.columns, job.net.classes
+    ))?;
     say(format_args!("training     {} photos, {} updates an epoch", job.subset.len(), batches))?;
     let validation = job.validation.as_ref().map_or(0, |v| v.subset.len());
     say(format_args!("validation   {validation} photos"))?;
@@ -278,7 +276,11 @@ fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     say(format_args!("device       {}", args.device.choose()?.why))?;
     let [channels, height, width] = job.net.input;
     let ring = 3 * u64::from(job.recipe.batch) * (channels * height * width * 4) as u64;
-    say(format_args!("memory       weights, velocities, gradients {}; ring of batches {}", size(3 * parameters), size(ring)))?;
+    say(format_args!(
+        "memory       weights, velocities, gradients {}; ring of batches {}",
+        size(3 * parameters),
+        size(ring)
+    ))?;
     say(format_args!("checkpoints  2 of {}", size(2 * parameters)))
 }
 

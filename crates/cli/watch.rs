@@ -8,7 +8,6 @@ use crate::progress::Progress;
 /// Shows a run on standard error.
 pub struct Watch {
     progress: Progress,
-    batches: u64,
     remark: String,
 }
 
@@ -17,7 +16,7 @@ impl Watch {
     pub fn new(job: &Job, quiet: bool) -> Self {
         let batches = job.batches();
         let progress = Progress::new("training", "updates", job.length.steps(batches), quiet);
-        Watch { progress, batches, remark: String::new() }
+        Watch { progress, remark: String::new() }
     }
 
     /// A line of its own.
@@ -45,9 +44,8 @@ impl Watcher for Watch {
                     format!("; waited {:.1} s for data this epoch", s.starved_seconds)
                 });
                 self.progress.line(&format!(
-                    "epoch {epoch:.2} (update {step} of {} an epoch): validation loss {loss:.3}, top-1 error {:.2} %, \
+                    "epoch {epoch:.2} (update {step}): validation loss {loss:.3}, top-1 error {:.2} %, \
                      top-5 error {:.2} % on {images} photos{waited}",
-                    self.batches,
                     100.0 * top1_error,
                     100.0 * top5_error
                 ));

@@ -30,7 +30,9 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     };
     if args.index >= split.len() {
         let cause = format!("there is no record {} in {}", args.index, args.split.as_str());
-        return Err(Refusal::new(cause, format!("its records are 0 to {}", split.len().saturating_sub(1))).into());
+        return Err(
+            Refusal::new(cause, format!("its records are 0 to {}", split.len().saturating_sub(1))).into()
+        );
     }
     alexnet_pack::extract(split, args.index, &args.out)?;
     let label = split.label(args.index);

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use alexnet_shard::{Access, ReportEntry, ShardSet, Split, SplitSet};
 use alexnet_pack::Sheet;
+use alexnet_shard::{Access, ReportEntry, ShardSet, Split, SplitSet};
 use clap::Parser;
 use serde::Serialize;
 
@@ -65,8 +65,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         return list(&set).map(|()| Exit::Done);
     }
     let splits = set.splits().iter().map(|s| (s.split().as_str(), describe(&set, s))).collect();
-    let report =
-        Report { identity: set.identity().to_string(), classes: set.classes().len(), splits, recipe: set.recipe() };
+    let report = Report {
+        identity: set.identity().to_string(),
+        classes: set.classes().len(),
+        splits,
+        recipe: set.recipe(),
+    };
     if args.json {
         say(serde_json::to_string_pretty(&report)?)?;
     } else {

@@ -149,8 +149,7 @@ impl Augment {
                 };
                 for c in 0..3 {
                     let x = f32::from(record[from + c]);
-                    out[self.place(row, column, c)] =
-                        round(((x - mean[c]) + draw.shift[c]) * self.scale[c]);
+                    out[self.place(row, column, c)] = round(((x - mean[c]) + draw.shift[c]) * self.scale[c]);
                 }
             }
         }

@@ -198,10 +198,11 @@ impl<M: Memory> Feeder<M> {
                 if *labelled && *label == NO_LABEL {
                     return Err(Error::Unlabelled { record, name: named(record) });
                 }
-                let bytes = self
-                    .records
-                    .record(record, scratch)
-                    .map_err(|source| Error::Record { record, name: named(record), source })?;
+                let bytes = self.records.record(record, scratch).map_err(|source| Error::Record {
+                    record,
+                    name: named(record),
+                    source,
+                })?;
                 augment.apply(bytes, &sample.draw, out);
                 Ok(())
             })

@@ -120,9 +120,7 @@ impl Plan {
     pub fn epoch(&self, epoch: u32) -> EpochOrder {
         let permutation = match self.order {
             Order::Sequential => None,
-            Order::Shuffled => {
-                Some(Permutation::new(self.seed, epoch, Purpose::Order, self.subset.len()))
-            }
+            Order::Shuffled => Some(Permutation::new(self.seed, epoch, Purpose::Order, self.subset.len())),
         };
         EpochOrder { subset: self.subset, permutation }
     }

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use alexnet_load::{
-    Augment, Config, Drawer, Error, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, Records, Subset,
-    View,
+    Augment, Config, Drawer, Error, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, Records,
+    Subset, View,
 };
 
 const SIZE: usize = 20;
@@ -49,7 +49,13 @@ fn config(len: u64, output: Output, layout: Layout) -> Config {
         [13_000.0, 1_200.0, 300.0],
     );
     Config {
-        plan: Plan { seed: 11, subset: Subset::all(len), order: Order::Shuffled, batch: 16, rank: Rank::ALONE },
+        plan: Plan {
+            seed: 11,
+            subset: Subset::all(len),
+            order: Order::Shuffled,
+            batch: 16,
+            rank: Rank::ALONE,
+        },
         drawer: Drawer { seed: 11, slack: [6, 6], view: View::Random, lighting: Some(lighting) },
         augment: Augment {
             record: [SIZE, SIZE],

@@ -88,6 +88,22 @@ impl Net {
         Ok(self)
     }
 
+    /// The same net with biases that start at zero.
+    pub fn with_zero_biases(mut self) -> Net {
+        for layer in &mut self.layers {
+            if let Layer::Convolution { bias, .. } | Layer::Dense { bias, .. } = layer {
+                *bias = 0.0;
+            }
+        }
+        self
+    }
+
+    /// The same net without dropout.
+    pub fn without_dropout(mut self) -> Net {
+        self.layers.retain(|layer| !matches!(layer, Layer::Dropout { .. }));
+        self
+    }
+
     /// The same net for square inputs of `side` pixels.
     pub fn with_input(mut self, side: usize) -> Net {
         self.input = [self.input[0], side, side];

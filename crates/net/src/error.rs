@@ -96,7 +96,9 @@ impl Error {
             Error::Checkpoint { .. } => "the file is damaged or of another program; take an older checkpoint",
             Error::Io { source, .. } => match source.kind() {
                 std::io::ErrorKind::NotFound => "check the path",
-                std::io::ErrorKind::StorageFull => "free some space and run the same command again: it goes on",
+                std::io::ErrorKind::StorageFull => {
+                    "free some space and run the same command again: it goes on"
+                }
                 _ => return None,
             },
             _ => return None,

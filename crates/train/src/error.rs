@@ -67,19 +67,25 @@ impl Error {
     pub fn hint(&self) -> Option<String> {
         let names = || crate::recipe::Recipe::names().collect::<Vec<_>>().join(", ");
         match self {
-            Error::NoRecipe { .. } => Some(format!("built-in recipes are {}; others are TOML files", names())),
+            Error::NoRecipe { .. } => {
+                Some(format!("built-in recipes are {}; others are TOML files", names()))
+            }
             Error::Recipe { .. } => {
                 Some("`--recipe original-2012` is a complete example, in crates/train/recipes".into())
             }
             Error::Foreign { .. } => Some("choose another --out, or give the same options as before".into()),
             Error::Busy { .. } => Some("wait for it, or choose another --out".into()),
-            Error::Diverged { .. } => Some("lower the rates of the recipe, or start from another seed".into()),
+            Error::Diverged { .. } => {
+                Some("lower the rates of the recipe, or start from another seed".into())
+            }
             Error::Load(alexnet_load::Error::Record { .. }) => {
                 Some("`imagenet-pack verify` finds every damaged byte of a set".into())
             }
             Error::Load(alexnet_load::Error::Crop { .. }) => Some("choose a smaller --crop".into()),
             Error::Net(error) => error.hint(),
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Some("check the path".into()),
+            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+                Some("check the path".into())
+            }
             _ => None,
         }
     }

@@ -52,8 +52,8 @@ impl Folder {
             fs::create_dir_all(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
         }
         let lock_path = path.join(LOCK);
-        let lock = File::create(&lock_path)
-            .map_err(|source| Error::Io { path: lock_path.clone(), source })?;
+        let lock =
+            File::create(&lock_path).map_err(|source| Error::Io { path: lock_path.clone(), source })?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(fs::TryLockError::WouldBlock) => return Err(Error::Busy { path: path.to_owned() }),
@@ -107,7 +107,9 @@ fn check(path: &Path, wanted: &Description) -> Result<(), Error> {
             let name = entry.map_err(|source| Error::Io { path: path.to_owned(), source })?.file_name();
             let name = name.to_string_lossy();
             if !ours(&name) {
-                return Err(foreign(format!("not the folder of a run: it holds {name} and no {DESCRIPTION}")));
+                return Err(foreign(format!(
+                    "not the folder of a run: it holds {name} and no {DESCRIPTION}"
+                )));
             }
         }
         return Ok(());

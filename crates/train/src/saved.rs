@@ -35,8 +35,7 @@ impl Saved {
         };
         let recipe: Recipe =
             serde_json::from_value(checkpoint.recipe.clone()).map_err(|e| foreign("recipe", e))?;
-        let state =
-            serde_json::from_value(checkpoint.extra.clone()).map_err(|e| foreign("state", e))?;
+        let state = serde_json::from_value(checkpoint.extra.clone()).map_err(|e| foreign("state", e))?;
         Ok(Saved { checkpoint, state, input: recipe.input })
     }
 
@@ -72,8 +71,7 @@ impl Saved {
                 mean.width, mean.height, record[0], record[1]
             )));
         }
-        let colour =
-            Colour { mean_image: mean.values.clone(), vectors: [[0.0; 3]; 3], variances: [0.0; 3] };
+        let colour = Colour { mean_image: mean.values.clone(), vectors: [[0.0; 3]; 3], variances: [0.0; 3] };
         let [_, height, width] = self.checkpoint.net.input;
         let augment = colour.augment(&self.input, record, [width, height], false);
         augment.check()?;

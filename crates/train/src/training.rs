@@ -192,11 +192,8 @@ fn epoch<B: Backend>(
     while let Some(batch) = loader.next() {
         let batch = batch?;
         let rates = rates(state);
-        let key = DropoutKey {
-            seed: job.seed,
-            epoch: batch.epoch(),
-            first_position: batch.positions().start,
-        };
+        let key =
+            DropoutKey { seed: job.seed, epoch: batch.epoch(), first_position: batch.positions().start };
         network.train_batch(batch.floats(), batch.labels(), Some(key))?;
         let rule = job.rule(network, &rates, batch.global_len());
         network.update(&rule)?;

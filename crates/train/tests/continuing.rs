@@ -8,7 +8,7 @@ use alexnet_cpu::CpuBackend;
 use alexnet_load::{Records, Stages, Subset};
 use alexnet_net::{Net, Network, Parameters};
 use alexnet_train::{
-    Colour, Description, Ending, Error, Folder, Job, Length, Photos, Record, Recipe, Watcher, train,
+    Colour, Description, Ending, Error, Folder, Job, Length, Photos, Recipe, Record, Watcher, train,
 };
 
 const SIDE: usize = 72;
