@@ -24,11 +24,11 @@ relu_forward(float* x, int n) {
     ALX_EACH(i, n) { x[i] = rectified(x[i]); }
 }
 
-// dy ← dy where the layer's output y was positive, else 0, in place.
+// dy ← 0 where the layer's output y is not above 0, in place; a NaN lets the gradient through.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 relu_backward(const float* y, float* dy, int n) {
     ALX_EACH(i, n) {
-        if (!(y[i] > 0.0f)) dy[i] = 0.0f;
+        if (y[i] <= 0.0f) dy[i] = 0.0f;
     }
 }
 

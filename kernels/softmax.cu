@@ -1,24 +1,15 @@
-// Softmax, cross-entropy, its gradient and the rank of the true class, one block per sample.
+// Softmax, cross-entropy, its gradient and whether the true class is among the best; one block per sample.
 //
-//   logits, gradient, probability  f32 [batch][classes]; gradient and probability may be null
-//   label                          u32 [batch]
-//   loss f32 [batch], rank u32 [batch]: how many classes stand before the true one
+//   logits  f32 [batch][classes], label u32 [batch]
 //
-// gradient = probability − [class = label], of one sample's loss, not divided by the batch. A class stands before the
-// true one if its score is higher, or equal with a lower index; a NaN stands before every number, and a sample whose
-// own score is NaN has all others before it, so a diverged net is never counted as right.
-// A label outside the classes gives a NaN loss, the last rank, and a gradient without its target.
-// Oracle: float64 loops and PyTorch. 4 B in, 4 B out per class (rows are read from cache three times); about 10 FLOP.
+// A class stands before the true one if its logit is higher, or equal with a lower index, or if one of the two is NaN,
+// so a diverged net is never counted as right. A label outside the classes gives a NaN loss, no hit, and a gradient
+// without its target.
+// Oracle: float64 loops and PyTorch. 4 B in (rows are read from cache three times), 4 B out per class; about 10 FLOP.
 #include "prelude.cuh"
 
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-softmax_loss(const float* logits, const unsigned* label, float* gradient, float* probability, float* loss,
-             unsigned* rank, int classes) {
-    __shared__ float scratch[ALX_BLOCK];
-    __shared__ unsigned before[ALX_BLOCK];
-    const float* row = logits + blockIdx.x * classes;
-    const int target = label[blockIdx.x] < static_cast<unsigned>(classes) ? static_cast<int>(label[blockIdx.x]) : -1;
-
+// The largest of a row in every thread, NaN if there is one. `scratch` as for block_sum.
+__device__ inline float row_maximum(const float* row, int classes, float* scratch) {
     float highest = row[0];
     for (int c = threadIdx.x; c < classes; c += blockDim.x)
         if (row[c] > highest || is_nan(row[c])) highest = row[c];
@@ -33,52 +24,58 @@ softmax_loss(const float* logits, const unsigned* label, float* gradient, float*
     }
     highest = scratch[0];
     __syncthreads();
+    return highest;
+}
 
-    const float score = target >= 0 ? row[target] : 0.0f;
+// Σ exp(row − highest), the same in every thread.
+__device__ inline float row_powers(const float* row, int classes, float highest, float* scratch) {
     float sum = 0.0f;
-    unsigned ahead = 0;
-    for (int c = threadIdx.x; c < classes; c += blockDim.x) {
-        sum += expf(row[c] - highest);
-        if (c != target && (c < target ? !(row[c] < score) : !(row[c] <= score))) ahead++;
-    }
-    sum = block_sum(sum, scratch);
-    ahead = block_sum(ahead, before);
+    for (int c = threadIdx.x; c < classes; c += blockDim.x) sum += expf(row[c] - highest);
+    return block_sum(sum, scratch);
+}
 
-    for (int c = threadIdx.x; c < classes; c += blockDim.x) {
-        const float p = __fdiv_rn(expf(row[c] - highest), sum);
-        if (probability) probability[blockIdx.x * classes + c] = p;
-        if (gradient) gradient[blockIdx.x * classes + c] = c == target ? p - 1.0f : p;
-    }
+// score [3][batch]: the loss, 1 or 0 for whether the label ranks first, and for whether it is among the first five.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_score(const float* logits, const unsigned* label, float* score, int batch, int classes) {
+    __shared__ float scratch[ALX_BLOCK];
+    __shared__ unsigned before[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const unsigned target = label[blockIdx.x];
+    const bool known = target < static_cast<unsigned>(classes);
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    const float own = known ? row[target] : 0.0f;
+    unsigned ahead = 0;
+    for (unsigned c = threadIdx.x; c < static_cast<unsigned>(classes); c += blockDim.x)
+        if (c != target && (c < target ? !(row[c] < own) : !(row[c] <= own))) ahead++;
+    ahead = block_sum(ahead, before);
     if (threadIdx.x == 0) {
-        loss[blockIdx.x] = target >= 0 ? logf(sum) - (score - highest) : nanf("");
-        rank[blockIdx.x] = target >= 0 ? ahead : classes - 1;
+        score[blockIdx.x] = known ? logf(sum) - (own - highest) : nanf("");
+        score[batch + blockIdx.x] = known && ahead < 1 ? 1.0f : 0.0f;
+        score[2 * batch + blockIdx.x] = known && ahead < 5 ? 1.0f : 0.0f;
     }
 }
 
-struct Score {
-    double loss;
-    unsigned long long top1, top5, samples;
-};
-
-// score += the sums over a batch; one block, so that the order is fixed.
+// gradient [batch][count] = softmax − one-hot of the classes first .. first + count, of the loss summed over the batch.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-score_add(const float* loss, const unsigned* rank, Score* score, int batch) {
-    __shared__ double losses[ALX_BLOCK];
-    __shared__ unsigned counts[ALX_BLOCK];
-    double sum = 0.0;
-    unsigned top1 = 0, top5 = 0;
-    for (int n = threadIdx.x; n < batch; n += blockDim.x) {
-        sum += loss[n];
-        top1 += rank[n] < 1;
-        top5 += rank[n] < 5;
+softmax_gradient(const float* logits, const unsigned* label, float* gradient, int classes, int first, int count) {
+    __shared__ float scratch[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    for (int c = threadIdx.x; c < count; c += blockDim.x) {
+        const float p = __fdiv_rn(expf(row[first + c] - highest), sum);
+        gradient[blockIdx.x * count + c] = static_cast<unsigned>(first + c) == label[blockIdx.x] ? p - 1.0f : p;
     }
-    sum = block_sum(sum, losses);
-    top1 = block_sum(top1, counts);
-    top5 = block_sum(top5, counts);
-    if (threadIdx.x == 0) {
-        score->loss += sum;
-        score->top1 += top1;
-        score->top5 += top5;
-        score->samples += batch;
-    }
+}
+
+// probability [batch][classes].
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_forward(const float* logits, float* probability, int classes) {
+    __shared__ float scratch[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    for (int c = threadIdx.x; c < classes; c += blockDim.x)
+        probability[blockIdx.x * classes + c] = __fdiv_rn(expf(row[c] - highest), sum);
 }

@@ -38,6 +38,7 @@ pub enum Order {
 pub const ORDERS: [Order; 3] = [Order::Forward, Order::Backward, Order::Shuffled(7)];
 
 /// One argument of a launch: its bytes, as the kernel sees them. A slice becomes its address.
+#[derive(Clone)]
 pub struct Arg(Vec<u8>);
 
 impl Arg {

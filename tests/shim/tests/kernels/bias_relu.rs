@@ -24,11 +24,12 @@ fn forward_adds_and_rectifies() {
 }
 
 #[test]
-fn relu_backward_passes_where_the_output_was_positive() {
-    let y: Vec<f32> = values(301, 3).iter().map(|v| v.max(0.0)).collect();
+fn relu_backward_passes_where_the_output_was_positive_or_nan() {
+    let mut y: Vec<f32> = values(301, 3).iter().map(|v| v.max(0.0)).collect();
+    y[7] = f32::NAN;
     let dy = values(301, 4);
     let ours = in_every_order("relu_backward", grid(301), &dy, |dy| vec![(&y).into(), dy.into(), 301.into()]);
-    let expected: Vec<f32> = y.iter().zip(&dy).map(|(&y, &dy)| if y > 0.0 { dy } else { 0.0 }).collect();
+    let expected: Vec<f32> = y.iter().zip(&dy).map(|(&y, &dy)| if y <= 0.0 { 0.0 } else { dy }).collect();
     same_bits("relu_backward", &ours, &expected);
 }
 

@@ -1,58 +1,54 @@
-use crate::{Bits, Grid, close, golden, in_every_order, launch, values, wide};
-use alexnet_shim::{Arg, ORDERS};
+use crate::{Grid, close, golden, in_every_order, values, wide};
 
-/// What one launch gives.
-#[derive(Debug, PartialEq)]
-struct Out {
-    gradient: Vec<f32>,
-    probability: Vec<f32>,
-    loss: Vec<f32>,
-    rank: Vec<u32>,
+fn score(logits: &[f32], label: &[u32], classes: usize, threads: usize) -> Vec<f32> {
+    let n = label.len();
+    in_every_order("softmax_score", Grid(n, threads, 0), &vec![f32::NAN; 3 * n], |score| {
+        vec![logits.into(), label.into(), score.into(), (n as i32).into(), (classes as i32).into()]
+    })
 }
 
-fn run(logits: &[f32], label: &[u32], classes: usize, threads: usize) -> Out {
+fn gradient(
+    logits: &[f32],
+    label: &[u32],
+    classes: usize,
+    threads: usize,
+    first: usize,
+    count: usize,
+) -> Vec<f32> {
     let n = label.len();
-    let mut outs: Vec<Out> = Vec::new();
-    for order in ORDERS {
-        let mut out = Out {
-            gradient: vec![f32::NAN; n * classes],
-            probability: vec![f32::NAN; n * classes],
-            loss: vec![f32::NAN; n],
-            rank: vec![77; n],
-        };
-        let args: Vec<Arg> = vec![
-            logits.into(),
-            label.into(),
-            (&mut out.gradient).into(),
-            (&mut out.probability).into(),
-            (&mut out.loss).into(),
-            (&mut out.rank).into(),
-            (classes as i32).into(),
-        ];
-        launch("softmax_loss", Grid(n, threads, 0), order, &args).expect("a right launch");
-        outs.push(out);
-    }
-    for other in &outs[1..] {
-        for (a, b) in [
-            (&outs[0].gradient, &other.gradient),
-            (&outs[0].probability, &other.probability),
-            (&outs[0].loss, &other.loss),
-        ] {
-            assert!(a.iter().zip(b).all(|(a, b)| a.bits() == b.bits()), "orders differ");
-        }
-        assert_eq!(outs[0].rank, other.rank);
-    }
-    outs.swap_remove(0)
+    in_every_order("softmax_gradient", Grid(n, threads, 0), &vec![f32::NAN; n * count], |gradient| {
+        let sizes = [classes, first, count].map(|v| (v as i32).into());
+        [vec![logits.into(), label.into(), gradient.into()], sizes.into()].concat()
+    })
 }
 
 #[test]
-fn loss_gradient_and_rank() {
+fn loss_rank_gradient_and_probability() {
     for (classes, threads) in [(1000usize, 256usize), (10, 64), (1, 32)] {
         // Rounded, so that equal scores are common; one row far from zero, where exp would overflow.
         let mut logits: Vec<f32> = values(6 * classes, 1).iter().map(|v| (v * 8.0).round() / 4.0).collect();
         logits[..classes].iter_mut().for_each(|v| *v += 300.0);
-        let label: Vec<u32> = (0..6).map(|n| (n * 37 % classes) as u32).collect();
-        let out = run(&logits, &label, classes, threads);
+        let first_of_best =
+            |row: &[f32]| (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a)));
+        // Labels that rank first, and others.
+        let label: Vec<u32> = (0..6)
+            .map(|n| {
+                if n % 2 == 0 {
+                    n * 37 % classes
+                } else {
+                    first_of_best(&logits[n * classes..][..classes]).expect("a class")
+                }
+            })
+            .map(|class| class as u32)
+            .collect();
+        let score = score(&logits, &label, classes, threads);
+        let whole = gradient(&logits, &label, classes, threads, 0, classes);
+        let probability =
+            in_every_order("softmax_forward", Grid(6, threads, 0), &vec![f32::NAN; 6 * classes], |out| {
+                vec![(&logits).into(), out.into(), (classes as i32).into()]
+            });
+        let (first, count) = (classes / 3, classes - classes / 3);
+        let slice = gradient(&logits, &label, classes, threads, first, count);
         for n in 0..6 {
             let row = wide(&logits[n * classes..][..classes]);
             let target = label[n] as usize;
@@ -61,18 +57,18 @@ fn loss_gradient_and_rank() {
             let p: Vec<f64> = row.iter().map(|v| (v - highest).exp() / sum).collect();
             let mut order: Vec<usize> = (0..classes).collect();
             order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
+            let rank = order.iter().position(|&c| c == target).expect("a class");
+            let loss = -p[target].ln();
+            assert!((f64::from(score[n]) - loss).abs() < 2e-6 * (1.0 + loss), "row {n}");
             assert_eq!(
-                out.rank[n] as usize,
-                order.iter().position(|&c| c == target).expect("a class"),
-                "row {n}"
+                [score[6 + n], score[12 + n]],
+                [rank < 1, rank < 5].map(f32::from),
+                "row {n}, rank {rank}"
             );
-            assert!(
-                (f64::from(out.loss[n]) + p[target].ln()).abs() < 2e-6 * (1.0 - p[target].ln()),
-                "row {n}"
-            );
-            close("probability", &out.probability[n * classes..][..classes], &p, 1e-6);
-            let gradient: Vec<f64> = (0..classes).map(|c| p[c] - f64::from(c == target)).collect();
-            close("gradient", &out.gradient[n * classes..][..classes], &gradient, 1e-6);
+            close("probability", &probability[n * classes..][..classes], &p, 1e-6);
+            let expected: Vec<f64> = (0..classes).map(|c| p[c] - f64::from(c == target)).collect();
+            close("gradient", &whole[n * classes..][..classes], &expected, 1e-6);
+            assert_eq!(slice[n * count..][..count], whole[n * classes + first..][..count], "row {n}");
         }
     }
 }
@@ -81,36 +77,21 @@ fn loss_gradient_and_rank() {
 fn nan_and_unknown_labels_never_count_as_right() {
     let nan = f32::NAN;
     let logits = [1.0, nan, 3.0, nan, nan, nan, 0.0, 1.0, 2.0];
-    let out = run(&logits, &[2, 0, u32::MAX], 3, 32);
-    assert_eq!(out.rank, [1, 2, 2]);
-    assert!(out.loss.iter().all(|loss| loss.is_nan()), "{:?}", out.loss);
-}
-
-#[test]
-fn scores_add_up() {
-    let loss: Vec<f32> = values(300, 3).iter().map(|v| v.abs() * 7.0).collect();
-    let rank: Vec<u32> = (0..300).map(|i| i * 7 % 11).collect();
-    // The struct Score as four words of 64 bits: the loss in float64, then three counts.
-    let before = [2.5f64.to_bits(), 1, 2, 3];
-    let ours = in_every_order("score_add", Grid(1, 128, 0), &before, |score| {
-        vec![(&loss).into(), (&rank).into(), score.into(), 300.into()]
-    });
-    let sum = 2.5 + wide(&loss).iter().sum::<f64>();
-    assert!((f64::from_bits(ours[0]) - sum).abs() < 1e-11 * sum);
-    let below = |k| rank.iter().filter(|&&r| r < k).count() as u64;
-    assert_eq!(ours[1..], [1 + below(1), 2 + below(5), 303]);
+    let score = score(&logits, &[2, 0, u32::MAX], 3, 32);
+    assert!(score[..3].iter().all(|loss| loss.is_nan()), "{score:?}");
+    // Of three classes a known label is always among the best five.
+    assert_eq!(score[3..], [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
 }
 
 #[test]
 fn golden() {
     let Some(g) = golden::ops() else { return };
-    let label = g.words("softmax_xent.label");
-    let out = run(&g.floats("softmax_xent.x0"), &label, 7, 32);
+    let (logits, label) = (g.floats("softmax_xent.x0"), g.words("softmax_xent.label"));
     let batch = label.len() as f64;
-    let mean = wide(&out.loss).iter().sum::<f64>() / batch;
+    let mean = wide(&score(&logits, &label, 7, 32)[..label.len()]).iter().sum::<f64>() / batch;
     let expected = f64::from(g.floats("softmax_xent.y")[0]);
     assert!((mean - expected).abs() <= 1e-5 * expected, "{mean}, expected {expected}");
-    // Theirs is the gradient of the mean, times the upstream gradient of 1.
+    // Theirs is the gradient of the mean.
     let dx: Vec<f64> = wide(&g.floats("softmax_xent.dx0")).iter().map(|v| v * batch).collect();
-    close("softmax_xent", &out.gradient, &dx, 1e-5);
+    close("softmax_xent", &gradient(&logits, &label, 7, 32, 0, 7), &dx, 1e-5);
 }
