@@ -28,6 +28,34 @@ fn kernels(folder: &Path) -> Vec<(PathBuf, Vec<String>)> {
         .collect()
 }
 
+/// The stand-in libcuda.so.1 and libcublas.so.13, found by the tests through `SHIM_DRIVERS`.
+fn drivers(here: &Path, kernels: &Path, out: &Path, generated: &Path) {
+    let libraries = [
+        (
+            "libcuda.so.1",
+            vec!["driver/libcuda.cpp", "driver/memory.cpp", "driver/queue.cpp", "host/host_cuda.cpp"],
+        ),
+        ("libcublas.so.13", vec!["driver/libcublas.cpp"]),
+    ];
+    for (name, sources) in libraries {
+        let mut build = cc::Build::new();
+        build.cpp(true).std("c++17").opt_level(3).warnings(true).warnings_into_errors(true).pic(true);
+        build.flag("-ffp-contract=off").flag("-Wno-unknown-pragmas").flag("-Wno-sign-compare");
+        build.include(here.join("host")).include(kernels);
+        let mut command = build.get_compiler().to_command();
+        command.args(sources.iter().map(|source| here.join(source)));
+        if name.starts_with("libcuda") {
+            command.arg(generated);
+        } else {
+            command.arg(out.join("libcuda.so.1"));
+        }
+        command.args(["-shared", "-Wl,-Bsymbolic", &format!("-Wl,-soname,{name}"), "-o"]).arg(out.join(name));
+        assert!(command.status().expect("a C++ compiler").success(), "{name} does not build");
+    }
+    println!("cargo:rustc-env=SHIM_DRIVERS={}", out.display());
+    println!("cargo:rerun-if-changed={}", here.join("driver").display());
+}
+
 fn main() {
     let here = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("set by cargo"));
     let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("set by cargo"));
@@ -68,6 +96,7 @@ fn main() {
         }
     }
     build.compile("alexnet_shim");
+    drivers(&here, &folder, &out, &generated);
     println!("cargo:rerun-if-env-changed=SHIM_SANITIZE");
     println!("cargo:rerun-if-changed={}", folder.display());
     println!("cargo:rerun-if-changed={}", here.join("host").display());

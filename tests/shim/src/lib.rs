@@ -23,6 +23,9 @@ unsafe extern "C" {
     fn alx_host_launches(i: usize, launches: *mut c_ulonglong) -> *const c_char;
 }
 
+/// The folder of the stand-in `libcuda.so.1` and `libcublas.so.13`, for `LD_LIBRARY_PATH`.
+pub const DRIVERS: &str = env!("SHIM_DRIVERS");
+
 /// The order in which the threads of a block, and the blocks, run.
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
