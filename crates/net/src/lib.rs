@@ -1,1 +1,50 @@
-//! Layers as data, presets, parameters, the trait of operations with its slow oracle, checkpoints.
+//! The network as data, and the program that runs it on any backend.
+//!
+//! A [`Net`] is a table of layers; [`Net::paper`] and [`Net::original`] are the two readings of the 2012 network. A
+//! [`Network`] walks that table forward and backward on whatever implements [`Backend`], with the net's columns
+//! spread over the backend's devices and every exchange between them spelled out. The crate also holds what a net
+//! needs in order to travel: [`Parameters`], their first values, and [`Checkpoint`]. Each operation has an obvious
+//! float64 twin in [`oracle`], which every backend is held against.
+//!
+//! ```
+//! use alexnet_net::Net;
+//!
+//! let summary = Net::paper(2, 1000).summary().unwrap();
+//! assert_eq!(summary.parameters, 60_965_224);
+//! assert_eq!(summary.macs, 724_406_816);
+//! ```
+//!
+//! It leaves speed to the backends, and schedules, data and the run to their own crates.
+#![forbid(unsafe_code)]
+
+mod alexnet;
+mod backend;
+mod backward;
+mod checkpoint;
+mod error;
+mod exchange;
+mod forward;
+mod init;
+mod layer;
+mod network;
+mod operation;
+pub mod oracle;
+mod parameters;
+mod placement;
+mod program;
+mod shape;
+mod summary;
+mod update;
+
+pub use backend::{Backend, Gradients, Weights};
+pub use checkpoint::{Checkpoint, ClassName, MeanImage, Position};
+pub use error::{DeviceError, Error};
+pub use exchange::{Exchange, ExchangeSite};
+pub use layer::{DropoutConvention, DropoutLayer, Layer, Net, Normalisation, Reads};
+pub use network::{BatchScore, DropoutKey, Network};
+pub use operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+pub use parameters::{Parameter, ParameterKind, Parameters};
+pub use placement::{ParameterRange, Placement};
+pub use shape::Shape;
+pub use summary::{LayerSummary, Summary};
+pub use update::{Rate, Segment, UpdateRule};

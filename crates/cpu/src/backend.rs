@@ -1,0 +1,364 @@
+//! The trait of operations on the CPU: which function does what, and who lends which workspace.
+
+use alexnet_net::{
+    Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, LocalResponse, MaxPool, Segment,
+    SoftmaxSlice, Weights, WithinMap,
+};
+
+use crate::workers::Workers;
+use crate::{convolution, dense, dropout, elementwise, normalisation, pooling, softmax};
+
+/// The CPU as one device or several simulated ones. Buffers are vectors; the devices share threads and workspaces
+/// and run one after another.
+pub struct CpuBackend {
+    devices: usize,
+    workers: Workers,
+    shared: Vec<f32>,
+}
+
+type Done = Result<(), DeviceError>;
+type Floats = Vec<f32>;
+
+impl CpuBackend {
+    /// `devices` devices (at least 1) on `threads` threads; 0 threads means all cores.
+    ///
+    /// # Errors
+    /// The system gives no threads.
+    pub fn new(devices: usize, threads: usize) -> Result<Self, DeviceError> {
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = Workers::new(if threads == 0 { cores() } else { threads });
+        let workers = workers.map_err(|cause| DeviceError {
+            device: 0,
+            operation: "start its threads",
+            cause: Box::new(cause),
+        })?;
+        Ok(CpuBackend { devices: devices.max(1), workers, shared: Vec::new() })
+    }
+
+    /// Number of threads.
+    pub fn threads(&self) -> usize {
+        self.workers.threads()
+    }
+
+    fn share(&mut self, len: usize) {
+        if self.shared.len() < len {
+            self.shared.resize(len, 0.0);
+        }
+    }
+}
+
+/// The two parts of a layer's gradient.
+fn split<'a>(dw: Gradients<'a, Floats>) -> (&'a mut [f32], &'a mut [f32]) {
+    // A bias lies behind its weights.
+    let (weights, rest) = dw.buffer.split_at_mut(dw.bias.start);
+    (&mut weights[dw.weight], &mut rest[..dw.bias.len()])
+}
+
+impl Backend for CpuBackend {
+    type Buffer = Floats;
+    type Places = Vec<u8>;
+    type Labels = Vec<u32>;
+
+    fn devices(&self) -> usize {
+        self.devices
+    }
+
+    fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
+        zeros(device, len)
+    }
+
+    fn places(&mut self, device: usize, len: usize) -> Result<Vec<u8>, DeviceError> {
+        zeros(device, len)
+    }
+
+    fn labels(&mut self, device: usize, len: usize) -> Result<Vec<u32>, DeviceError> {
+        zeros(device, len)
+    }
+
+    fn upload(&mut self, _: usize, from: &[f32], to: &mut Floats, offset: usize) -> Done {
+        to[offset..][..from.len()].copy_from_slice(from);
+        Ok(())
+    }
+
+    fn upload_labels(&mut self, _: usize, from: &[u32], to: &mut Vec<u32>) -> Done {
+        to[..from.len()].copy_from_slice(from);
+        Ok(())
+    }
+
+    fn download(&mut self, _: usize, from: &Floats, offset: usize, to: &mut [f32]) -> Done {
+        to.copy_from_slice(&from[offset..][..to.len()]);
+        Ok(())
+    }
+
+    fn synchronise(&mut self) -> Done {
+        Ok(())
+    }
+
+    fn reserve_convolution(&mut self, _: usize, op: &Convolution, _: usize) -> Done {
+        self.workers.reserve(convolution::scratch_len(op));
+        self.share(convolution::shared_len(op));
+        Ok(())
+    }
+
+    fn reserve_dense(&mut self, _: usize, op: &Dense, n: usize) -> Done {
+        self.share(dense::shared_len(op, n));
+        Ok(())
+    }
+
+    fn convolution_forward(
+        &mut self,
+        _: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
+    ) -> Done {
+        let (weight, bias) = (&w.buffer[w.weight], &w.buffer[w.bias]);
+        convolution::forward(&self.workers, op, n, x, weight, Some(bias), y);
+        Ok(())
+    }
+
+    fn convolution_backward_input(
+        &mut self,
+        _: usize,
+        op: &Convolution,
+        n: usize,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
+    ) -> Done {
+        let weight = &w.buffer[w.weight];
+        convolution::backward_input(&self.workers, op, n, dy, weight, dx, &mut self.shared);
+        Ok(())
+    }
+
+    fn convolution_backward_weights(
+        &mut self,
+        _: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
+    ) -> Done {
+        let accumulate = dw.accumulate;
+        let (dw, db) = split(dw);
+        convolution::backward_weights(&self.workers, op, n, x, dy, dw, accumulate, &mut self.shared);
+        convolution::backward_bias(&self.workers, op, n, dy, db, accumulate);
+        Ok(())
+    }
+
+    fn dense_forward(
+        &mut self,
+        _: usize,
+        op: &Dense,
+        n: usize,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
+    ) -> Done {
+        let (weight, bias) = (&w.buffer[w.weight], &w.buffer[w.bias]);
+        dense::forward(&self.workers, op, n, x, weight, bias, y, &mut self.shared);
+        Ok(())
+    }
+
+    fn dense_backward_input(
+        &mut self,
+        _: usize,
+        op: &Dense,
+        n: usize,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
+    ) -> Done {
+        dense::backward_input(&self.workers, op, n, dy, &w.buffer[w.weight], dx, &mut self.shared);
+        Ok(())
+    }
+
+    fn dense_backward_weights(
+        &mut self,
+        _: usize,
+        op: &Dense,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
+    ) -> Done {
+        let accumulate = dw.accumulate;
+        let (dw, db) = split(dw);
+        dense::backward_weights(&self.workers, op, n, x, dy, dw, accumulate);
+        dense::backward_bias(op, n, dy, db, accumulate);
+        Ok(())
+    }
+
+    fn rectify_forward(&mut self, _: usize, len: usize, y: &mut Floats) -> Done {
+        elementwise::rectify(&self.workers, &mut y[..len]);
+        Ok(())
+    }
+
+    fn rectify_backward(&mut self, _: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
+        elementwise::rectify_backward(&self.workers, y, &mut dy[..len]);
+        Ok(())
+    }
+
+    fn local_response_forward(
+        &mut self,
+        _: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Floats,
+        y: &mut Floats,
+    ) -> Done {
+        normalisation::local_response_forward(&self.workers, op, n, x, y);
+        Ok(())
+    }
+
+    fn local_response_backward(
+        &mut self,
+        _: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        self.workers.reserve(normalisation::scratch_len(op.channels / op.columns));
+        normalisation::local_response_backward(&self.workers, op, n, x, dy, dx);
+        Ok(())
+    }
+
+    fn within_map_forward(&mut self, _: usize, op: &WithinMap, n: usize, x: &Floats, y: &mut Floats) -> Done {
+        self.workers.reserve(normalisation::within_scratch_len(op.height * op.width));
+        normalisation::within_map_forward(&self.workers, op, n, x, y);
+        Ok(())
+    }
+
+    fn within_map_backward(
+        &mut self,
+        _: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        self.workers.reserve(normalisation::within_scratch_len(op.height * op.width));
+        normalisation::within_map_backward(&self.workers, op, n, x, dy, dx);
+        Ok(())
+    }
+
+    fn max_pool_forward(
+        &mut self,
+        _: usize,
+        op: &MaxPool,
+        n: usize,
+        x: &Floats,
+        y: &mut Floats,
+        places: &mut Vec<u8>,
+    ) -> Done {
+        pooling::forward(&self.workers, op, n, x, y, places);
+        Ok(())
+    }
+
+    fn max_pool_backward(
+        &mut self,
+        _: usize,
+        op: &MaxPool,
+        n: usize,
+        places: &Vec<u8>,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        pooling::backward(&self.workers, op, n, places, dy, dx);
+        Ok(())
+    }
+
+    fn dropout_forward(
+        &mut self,
+        _: usize,
+        op: &Dropout,
+        n: usize,
+        y: &mut Floats,
+        mask: &mut Floats,
+    ) -> Done {
+        dropout::forward(&self.workers, op, n, y, mask);
+        Ok(())
+    }
+
+    fn multiply(&mut self, _: usize, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
+        elementwise::multiply(&self.workers, mask, &mut dy[..len]);
+        Ok(())
+    }
+
+    fn scale(&mut self, _: usize, len: usize, factor: f32, y: &mut Floats) -> Done {
+        elementwise::scale(&self.workers, factor, &mut y[..len]);
+        Ok(())
+    }
+
+    fn score(
+        &mut self,
+        _: usize,
+        classes: usize,
+        n: usize,
+        logits: &Floats,
+        labels: &Vec<u32>,
+        score: &mut Floats,
+    ) -> Done {
+        softmax::score(classes, n, logits, labels, score);
+        Ok(())
+    }
+
+    fn softmax_gradient(
+        &mut self,
+        _: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        logits: &Floats,
+        labels: &Vec<u32>,
+        gradient: &mut Floats,
+    ) -> Done {
+        softmax::gradient(op, n, logits, labels, gradient);
+        Ok(())
+    }
+
+    fn softmax(&mut self, _: usize, classes: usize, n: usize, logits: &Floats, p: &mut Floats) -> Done {
+        softmax::softmax(classes, n, logits, p);
+        Ok(())
+    }
+
+    fn gather(&mut self, exchange: &Exchange, n: usize, parts: &[Floats], whole: &mut [Floats]) -> Done {
+        elementwise::gather(exchange, n, parts, whole);
+        Ok(())
+    }
+
+    fn reduce(&mut self, exchange: &Exchange, n: usize, whole: &[Floats], parts: &mut [Floats]) -> Done {
+        elementwise::reduce(exchange, n, whole, parts);
+        Ok(())
+    }
+
+    fn update(
+        &mut self,
+        _: usize,
+        segments: &[Segment],
+        momentum: f32,
+        parameters: &mut Floats,
+        velocity: &mut Floats,
+        gradient: &Floats,
+    ) -> Done {
+        elementwise::update(&self.workers, segments, momentum, parameters, velocity, gradient);
+        Ok(())
+    }
+}
+
+/// A vector of zeros, or an error where there is no room for it. (Fresh zeros cost nothing until they are written.)
+fn zeros<T: Clone + Default>(device: usize, len: usize) -> Result<Vec<T>, DeviceError> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(len).map_err(|cause| DeviceError {
+        device,
+        operation: "allocate a buffer",
+        cause: Box::new(cause),
+    })?;
+    values.resize(len, T::default());
+    Ok(values)
+}

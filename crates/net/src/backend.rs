@@ -1,0 +1,307 @@
+//! The trait of operations: what a device must be able to do to run a net.
+//!
+//! The program ([`crate::Network`]) calls these in order, device by device. An implementation may queue them: only
+//! [`Backend::download`] and [`Backend::synchronise`] must wait, and within one device operations take effect in the
+//! order of the calls. [`Backend::gather`] and [`Backend::reduce`] are the only operations that touch several
+//! devices; they follow everything queued before them on each. No operation sees host memory except `upload`,
+//! `upload_labels` and `download`. Every result must be the same whatever the number of threads, streams or blocks:
+//! sums run in an order fixed by the shapes. What each operation computes is defined by [`crate::oracle`].
+
+use std::ops::Range;
+
+use crate::error::DeviceError;
+use crate::exchange::Exchange;
+use crate::operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+use crate::update::Segment;
+
+/// A layer's weights and bias in a device's flat parameter buffer.
+#[derive(Debug)]
+pub struct Weights<'a, B> {
+    /// The flat buffer.
+    pub buffer: &'a B,
+    /// Where the weights lie.
+    pub weight: Range<usize>,
+    /// Where the bias lies.
+    pub bias: Range<usize>,
+}
+
+/// Where a layer's gradients go in a device's flat gradient buffer.
+#[derive(Debug)]
+pub struct Gradients<'a, B> {
+    /// The flat buffer.
+    pub buffer: &'a mut B,
+    /// Where the weights' gradients lie.
+    pub weight: Range<usize>,
+    /// Where the bias' gradients lie.
+    pub bias: Range<usize>,
+    /// Whether to add to what is there (further batches before an update) or to replace it.
+    pub accumulate: bool,
+}
+
+type Done = Result<(), DeviceError>;
+
+/// Devices that can run a net. `device` is always below [`Backend::devices`], and buffers passed with it were made
+/// for it; buffers may be longer than the operation's `n` needs.
+///
+/// No method panics on what a user can cause; a failing device says which operation failed and why.
+pub trait Backend {
+    /// f32 values on one device.
+    type Buffer;
+    /// Winners of max pooling on one device, one byte each.
+    type Places;
+    /// Class numbers on one device.
+    type Labels;
+
+    /// Number of devices, at least 1.
+    fn devices(&self) -> usize;
+
+    /// `len` zeros on `device`.
+    fn floats(&mut self, device: usize, len: usize) -> Result<Self::Buffer, DeviceError>;
+
+    /// Room for `len` winners.
+    fn places(&mut self, device: usize, len: usize) -> Result<Self::Places, DeviceError>;
+
+    /// Room for `len` labels.
+    fn labels(&mut self, device: usize, len: usize) -> Result<Self::Labels, DeviceError>;
+
+    /// Copies host values to `to[offset ..]`. The host slice may be reused as soon as the call returns.
+    fn upload(&mut self, device: usize, from: &[f32], to: &mut Self::Buffer, offset: usize) -> Done;
+
+    /// Copies host labels.
+    fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut Self::Labels) -> Done;
+
+    /// Waits for the device and copies `from[offset ..]` to the host, as many values as `to` holds.
+    fn download(&mut self, device: usize, from: &Self::Buffer, offset: usize, to: &mut [f32]) -> Done;
+
+    /// Waits until every device has done all that was asked.
+    fn synchronise(&mut self) -> Done;
+
+    /// Called once for each operation with the largest `n` it will see, so that workspaces can be made beforehand
+    /// and no step allocates.
+    fn reserve_convolution(&mut self, device: usize, op: &Convolution, n: usize) -> Done;
+
+    /// As [`Backend::reserve_convolution`].
+    fn reserve_dense(&mut self, device: usize, op: &Dense, n: usize) -> Done;
+
+    /// y = w ∗ x + b, then max(y, 0) if `op.rectify`.
+    fn convolution_forward(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Self::Buffer,
+        w: Weights<'_, Self::Buffer>,
+        y: &mut Self::Buffer,
+    ) -> Done;
+
+    /// dx from dy; replaces dx.
+    fn convolution_backward_input(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        dy: &Self::Buffer,
+        w: Weights<'_, Self::Buffer>,
+        dx: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Gradients of weights and bias, summed over the batch.
+    fn convolution_backward_weights(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        dw: Gradients<'_, Self::Buffer>,
+    ) -> Done;
+
+    /// y = x·wᵀ + b, then max(y, 0) if `op.rectify`.
+    fn dense_forward(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        x: &Self::Buffer,
+        w: Weights<'_, Self::Buffer>,
+        y: &mut Self::Buffer,
+    ) -> Done;
+
+    /// dx from dy; replaces dx.
+    fn dense_backward_input(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        dy: &Self::Buffer,
+        w: Weights<'_, Self::Buffer>,
+        dx: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Gradients of weights and bias, summed over the batch.
+    fn dense_backward_weights(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        dw: Gradients<'_, Self::Buffer>,
+    ) -> Done;
+
+    /// max(y, 0) in place, on the first `len` values. A NaN stays.
+    fn rectify_forward(&mut self, device: usize, len: usize, y: &mut Self::Buffer) -> Done;
+
+    /// dy becomes 0 wherever y is not above 0 (or NaN), on the first `len` values.
+    fn rectify_backward(
+        &mut self,
+        device: usize,
+        len: usize,
+        y: &Self::Buffer,
+        dy: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Normalisation over neighbouring maps.
+    fn local_response_forward(
+        &mut self,
+        device: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+    ) -> Done;
+
+    /// dx from x and dy; replaces dx.
+    fn local_response_backward(
+        &mut self,
+        device: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Normalisation over neighbouring pixels of a map.
+    fn within_map_forward(
+        &mut self,
+        device: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+    ) -> Done;
+
+    /// dx from x and dy; replaces dx.
+    fn within_map_backward(
+        &mut self,
+        device: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &Self::Buffer,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Maxima and the places they came from.
+    fn max_pool_forward(
+        &mut self,
+        device: usize,
+        op: &MaxPool,
+        n: usize,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+        places: &mut Self::Places,
+    ) -> Done;
+
+    /// Each dy goes to its window's winner; replaces dx.
+    fn max_pool_backward(
+        &mut self,
+        device: usize,
+        op: &MaxPool,
+        n: usize,
+        places: &Self::Places,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Draws the mask `[n, units]` and multiplies y by it, in place.
+    fn dropout_forward(
+        &mut self,
+        device: usize,
+        op: &Dropout,
+        n: usize,
+        y: &mut Self::Buffer,
+        mask: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Multiplies the first `len` values by those of `mask`, in place: dropout's way back.
+    fn multiply(&mut self, device: usize, len: usize, mask: &Self::Buffer, dy: &mut Self::Buffer) -> Done;
+
+    /// Multiplies the first `len` values by `factor`, in place: dropout at test.
+    fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut Self::Buffer) -> Done;
+
+    /// Per sample the cross-entropy of the softmax, and 1 or 0 for whether the label is the best and among the best
+    /// five; `score` is `[3, n]`. An equal value of a lower class ranks before the label; a NaN ranks before it.
+    fn score(
+        &mut self,
+        device: usize,
+        classes: usize,
+        n: usize,
+        logits: &Self::Buffer,
+        labels: &Self::Labels,
+        score: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Gradient of the summed cross-entropy with respect to the classes of `op`: softmax − one-hot, `[n, count]`.
+    fn softmax_gradient(
+        &mut self,
+        device: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        logits: &Self::Buffer,
+        labels: &Self::Labels,
+        gradient: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Softmax of each sample's `classes` logits.
+    fn softmax(
+        &mut self,
+        device: usize,
+        classes: usize,
+        n: usize,
+        logits: &Self::Buffer,
+        probabilities: &mut Self::Buffer,
+    ) -> Done;
+
+    /// Gives every device the whole tensor: `whole[e]` for all `e` from all `parts[d]`. Never called with one device.
+    fn gather(
+        &mut self,
+        exchange: &Exchange,
+        n: usize,
+        parts: &[Self::Buffer],
+        whole: &mut [Self::Buffer],
+    ) -> Done;
+
+    /// Sums at each owner: `parts[d]` = the d-th part of whole[0] + whole[1] + …, in that order. Never called with
+    /// one device.
+    fn reduce(
+        &mut self,
+        exchange: &Exchange,
+        n: usize,
+        whole: &[Self::Buffer],
+        parts: &mut [Self::Buffer],
+    ) -> Done;
+
+    /// For each segment v ← momentum·v − decay·w − rate·g; w ← w + v, each product and sum rounded once. Values
+    /// outside the segments stay as they are.
+    fn update(
+        &mut self,
+        device: usize,
+        segments: &[Segment],
+        momentum: f32,
+        parameters: &mut Self::Buffer,
+        velocity: &mut Self::Buffer,
+        gradient: &Self::Buffer,
+    ) -> Done;
+}

@@ -1,0 +1,142 @@
+//! The backward pass: the steps of the program in reverse, from the softmax's gradient to the first layer's weights.
+//!
+//! Two buffers a device carry the gradient of the activations; each step reads one and writes the other, or works
+//! in place. The first layer has no input gradient.
+
+use crate::backend::{Backend, Gradients};
+use crate::error::{DeviceError, Error};
+use crate::forward::{Mode, pair, weights};
+use crate::network::{DropoutKey, Network};
+use crate::placement::ParameterRange;
+use crate::program::Step;
+
+fn gradients<'a, T>(
+    buffer: &'a mut T,
+    ranges: &[ParameterRange],
+    weight: usize,
+    accumulate: bool,
+) -> Gradients<'a, T> {
+    Gradients {
+        buffer,
+        weight: ranges[weight].flat.clone(),
+        bias: ranges[weight + 1].flat.clone(),
+        accumulate,
+    }
+}
+
+impl<B: Backend> Network<B> {
+    /// Adds the batch's gradients, summed over samples, to those since the last update. Dropout masks are named by
+    /// `key`; `None` switches dropout off (units then pass unchanged, as in the golden nets). An empty batch adds
+    /// nothing.
+    ///
+    /// # Errors
+    /// The batch does not fit, or a device failed.
+    pub fn train_batch(
+        &mut self,
+        pixels: &[f32],
+        labels: &[u32],
+        key: Option<DropoutKey>,
+    ) -> Result<(), Error> {
+        if labels.is_empty() && pixels.is_empty() {
+            self.scored = false;
+            return Ok(());
+        }
+        self.upload_batch(pixels, Some(labels))?;
+        self.forward(Mode::Training(key))?;
+        self.compute_score()?;
+        self.backward(key.is_some())?;
+        self.accumulated = true;
+        Ok(())
+    }
+
+    fn backward(&mut self, dropout: bool) -> Result<(), Error> {
+        let mut now = 0;
+        for device in 0..self.placement.devices() {
+            let op = &self.program.softmax[device];
+            let logits = &self.tensors[self.program.logits][device];
+            let (labels, flow) = (&self.labels[device], &mut self.flow[now][device]);
+            self.backend.softmax_gradient(device, op, self.n, logits, labels, flow)?;
+        }
+        for number in (0..self.program.steps.len()).rev() {
+            if self.step_backward(number, now, dropout)? {
+                now = 1 - now;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes the gradient in `flow[now]` through one step; true if it is in the other buffer afterwards.
+    fn step_backward(&mut self, number: usize, now: usize, dropout: bool) -> Result<bool, DeviceError> {
+        let n = self.n;
+        let Network { backend, program, placement, tensors, flow, .. } = self;
+        let (dy, dx) = pair(flow, now, 1 - now);
+        if let Step::Gather { site, .. } = program.steps[number] {
+            let exchange = &program.sites[site].exchange;
+            backend.reduce(exchange, n, dy, dx)?;
+            let devices = 0..placement.devices();
+            self.exchanged += n as u64 * devices.map(|device| exchange.reduce_bytes(device)).sum::<u64>();
+            return Ok(true);
+        }
+        let mut moved = true;
+        for device in 0..placement.devices() {
+            let ranges = placement.ranges(device);
+            let (dy, dx) = (&dy[device], &mut dx[device]);
+            match &program.steps[number] {
+                Step::Gather { .. } => {}
+                Step::Convolution { ops, weight, x, .. } => {
+                    let op = &ops[device];
+                    let dw = gradients(&mut self.gradient[device], ranges, *weight, self.accumulated);
+                    backend.convolution_backward_weights(device, op, n, &tensors[*x][device], dy, dw)?;
+                    if number > 0 {
+                        let w = weights(&self.parameters[device], ranges, *weight);
+                        backend.convolution_backward_input(device, op, n, dy, w, dx)?;
+                    }
+                }
+                Step::Dense { ops, weight, x, .. } => {
+                    let op = &ops[device];
+                    let dw = gradients(&mut self.gradient[device], ranges, *weight, self.accumulated);
+                    backend.dense_backward_weights(device, op, n, &tensors[*x][device], dy, dw)?;
+                    if number > 0 {
+                        let w = weights(&self.parameters[device], ranges, *weight);
+                        backend.dense_backward_input(device, op, n, dy, w, dx)?;
+                    }
+                }
+                Step::LocalResponse { ops, x, .. } => {
+                    backend.local_response_backward(device, &ops[device], n, &tensors[*x][device], dy, dx)?;
+                }
+                Step::WithinMap { ops, x, .. } => {
+                    backend.within_map_backward(device, &ops[device], n, &tensors[*x][device], dy, dx)?;
+                }
+                Step::MaxPool { ops, places, .. } => {
+                    backend.max_pool_backward(
+                        device,
+                        &ops[device],
+                        n,
+                        &self.places[*places][device],
+                        dy,
+                        dx,
+                    )?;
+                }
+                Step::Rectify { .. } | Step::Dropout { .. } => moved = false,
+            }
+        }
+        if moved {
+            return Ok(true);
+        }
+        for device in 0..placement.devices() {
+            let dy = &mut flow[now][device];
+            match &program.steps[number] {
+                Step::Rectify { y, .. } => {
+                    let len = n * program.tensors[*y][device];
+                    backend.rectify_backward(device, len, &tensors[*y][device], dy)?;
+                }
+                Step::Dropout { mask, y, .. } if dropout => {
+                    let len = n * program.tensors[*y][device];
+                    backend.multiply(device, len, &self.masks[*mask][device], dy)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(false)
+    }
+}

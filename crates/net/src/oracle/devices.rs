@@ -1,0 +1,407 @@
+//! The oracle as a backend: each operation's definition between f32 buffers, on any number of simulated devices.
+
+use alexnet_rng::Stream;
+
+use super::{
+    convolution, convolution_input_gradient, convolution_weight_gradient, cross_entropy, dense,
+    dense_input_gradient, dense_weight_gradient, local_response, local_response_gradient, max_pool,
+    max_pool_gradient, rank, softmax, within_map, within_map_gradient,
+};
+use crate::backend::{Backend, Gradients, Weights};
+use crate::error::DeviceError;
+use crate::exchange::Exchange;
+use crate::operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+use crate::update::Segment;
+
+/// The slow reference backend. It never fails.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    devices: usize,
+}
+
+impl Oracle {
+    /// An oracle of `devices` devices.
+    ///
+    /// # Panics
+    /// If `devices` is 0.
+    pub fn new(devices: usize) -> Self {
+        assert!(devices > 0, "a backend has at least one device");
+        Oracle { devices }
+    }
+}
+
+type Done = Result<(), DeviceError>;
+
+fn wide(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+fn store(values: &[f64], to: &mut [f32]) {
+    for (to, &value) in to.iter_mut().zip(values) {
+        *to = value as f32;
+    }
+}
+
+fn rectified(mut y: Vec<f64>, rectify: bool) -> Vec<f64> {
+    if rectify {
+        y.iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
+    }
+    y
+}
+
+fn collect(dw: Gradients<'_, Vec<f32>>, (weight, bias): (Vec<f64>, Vec<f64>)) {
+    for (range, values) in [(dw.weight, weight), (dw.bias, bias)] {
+        for (to, value) in dw.buffer[range].iter_mut().zip(values) {
+            *to = value as f32 + if dw.accumulate { *to } else { 0.0 };
+        }
+    }
+}
+
+fn parts(w: &Weights<'_, Vec<f32>>) -> (Vec<f64>, Vec<f64>) {
+    (wide(&w.buffer[w.weight.clone()]), wide(&w.buffer[w.bias.clone()]))
+}
+
+impl Backend for Oracle {
+    type Buffer = Vec<f32>;
+    type Places = Vec<u8>;
+    type Labels = Vec<u32>;
+
+    fn devices(&self) -> usize {
+        self.devices
+    }
+
+    fn floats(&mut self, _: usize, len: usize) -> Result<Vec<f32>, DeviceError> {
+        Ok(vec![0.0; len])
+    }
+
+    fn places(&mut self, _: usize, len: usize) -> Result<Vec<u8>, DeviceError> {
+        Ok(vec![0; len])
+    }
+
+    fn labels(&mut self, _: usize, len: usize) -> Result<Vec<u32>, DeviceError> {
+        Ok(vec![0; len])
+    }
+
+    fn upload(&mut self, _: usize, from: &[f32], to: &mut Vec<f32>, offset: usize) -> Done {
+        to[offset..][..from.len()].copy_from_slice(from);
+        Ok(())
+    }
+
+    fn upload_labels(&mut self, _: usize, from: &[u32], to: &mut Vec<u32>) -> Done {
+        to[..from.len()].copy_from_slice(from);
+        Ok(())
+    }
+
+    fn download(&mut self, _: usize, from: &Vec<f32>, offset: usize, to: &mut [f32]) -> Done {
+        to.copy_from_slice(&from[offset..][..to.len()]);
+        Ok(())
+    }
+
+    fn synchronise(&mut self) -> Done {
+        Ok(())
+    }
+
+    fn reserve_convolution(&mut self, _: usize, _: &Convolution, _: usize) -> Done {
+        Ok(())
+    }
+
+    fn reserve_dense(&mut self, _: usize, _: &Dense, _: usize) -> Done {
+        Ok(())
+    }
+
+    fn convolution_forward(
+        &mut self,
+        _: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Vec<f32>,
+        w: Weights<'_, Vec<f32>>,
+        y: &mut Vec<f32>,
+    ) -> Done {
+        let (weight, bias) = parts(&w);
+        store(&rectified(convolution(op, n, &wide(x), &weight, &bias), op.rectify), y);
+        Ok(())
+    }
+
+    fn convolution_backward_input(
+        &mut self,
+        _: usize,
+        op: &Convolution,
+        n: usize,
+        dy: &Vec<f32>,
+        w: Weights<'_, Vec<f32>>,
+        dx: &mut Vec<f32>,
+    ) -> Done {
+        store(&convolution_input_gradient(op, n, &wide(dy), &parts(&w).0), dx);
+        Ok(())
+    }
+
+    fn convolution_backward_weights(
+        &mut self,
+        _: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Vec<f32>,
+        dy: &Vec<f32>,
+        dw: Gradients<'_, Vec<f32>>,
+    ) -> Done {
+        collect(dw, convolution_weight_gradient(op, n, &wide(x), &wide(dy)));
+        Ok(())
+    }
+
+    fn dense_forward(
+        &mut self,
+        _: usize,
+        op: &Dense,
+        n: usize,
+        x: &Vec<f32>,
+        w: Weights<'_, Vec<f32>>,
+        y: &mut Vec<f32>,
+    ) -> Done {
+        let (weight, bias) = parts(&w);
+        store(&rectified(dense(op, n, &wide(x), &weight, &bias), op.rectify), y);
+        Ok(())
+    }
+
+    fn dense_backward_input(
+        &mut self,
+        _: usize,
+        op: &Dense,
+        n: usize,
+        dy: &Vec<f32>,
+        w: Weights<'_, Vec<f32>>,
+        dx: &mut Vec<f32>,
+    ) -> Done {
+        store(&dense_input_gradient(op, n, &wide(dy), &parts(&w).0), dx);
+        Ok(())
+    }
+
+    fn dense_backward_weights(
+        &mut self,
+        _: usize,
+        op: &Dense,
+        n: usize,
+        x: &Vec<f32>,
+        dy: &Vec<f32>,
+        dw: Gradients<'_, Vec<f32>>,
+    ) -> Done {
+        collect(dw, dense_weight_gradient(op, n, &wide(x), &wide(dy)));
+        Ok(())
+    }
+
+    fn rectify_forward(&mut self, _: usize, len: usize, y: &mut Vec<f32>) -> Done {
+        y[..len].iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
+        Ok(())
+    }
+
+    fn rectify_backward(&mut self, _: usize, len: usize, y: &Vec<f32>, dy: &mut Vec<f32>) -> Done {
+        for (dy, y) in dy[..len].iter_mut().zip(y) {
+            if *y <= 0.0 {
+                *dy = 0.0;
+            }
+        }
+        Ok(())
+    }
+
+    fn local_response_forward(
+        &mut self,
+        _: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Vec<f32>,
+        y: &mut Vec<f32>,
+    ) -> Done {
+        store(&local_response(op, n, &wide(x)), y);
+        Ok(())
+    }
+
+    fn local_response_backward(
+        &mut self,
+        _: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Vec<f32>,
+        dy: &Vec<f32>,
+        dx: &mut Vec<f32>,
+    ) -> Done {
+        store(&local_response_gradient(op, n, &wide(x), &wide(dy)), dx);
+        Ok(())
+    }
+
+    fn within_map_forward(
+        &mut self,
+        _: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &Vec<f32>,
+        y: &mut Vec<f32>,
+    ) -> Done {
+        store(&within_map(op, n, &wide(x)), y);
+        Ok(())
+    }
+
+    fn within_map_backward(
+        &mut self,
+        _: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &Vec<f32>,
+        dy: &Vec<f32>,
+        dx: &mut Vec<f32>,
+    ) -> Done {
+        store(&within_map_gradient(op, n, &wide(x), &wide(dy)), dx);
+        Ok(())
+    }
+
+    fn max_pool_forward(
+        &mut self,
+        _: usize,
+        op: &MaxPool,
+        n: usize,
+        x: &Vec<f32>,
+        y: &mut Vec<f32>,
+        places: &mut Vec<u8>,
+    ) -> Done {
+        let (values, winners) = max_pool(op, n, &wide(x));
+        store(&values, y);
+        places[..winners.len()].copy_from_slice(&winners);
+        Ok(())
+    }
+
+    fn max_pool_backward(
+        &mut self,
+        _: usize,
+        op: &MaxPool,
+        n: usize,
+        places: &Vec<u8>,
+        dy: &Vec<f32>,
+        dx: &mut Vec<f32>,
+    ) -> Done {
+        store(&max_pool_gradient(op, n, places, &wide(dy)), dx);
+        Ok(())
+    }
+
+    fn dropout_forward(
+        &mut self,
+        _: usize,
+        op: &Dropout,
+        n: usize,
+        y: &mut Vec<f32>,
+        mask: &mut Vec<f32>,
+    ) -> Done {
+        for sample in 0..n {
+            let stream = Stream::new(op.seed, op.epoch, op.first_position + sample as u64, op.purpose);
+            for unit in 0..op.units {
+                let kept = u64::from(stream.word(op.first_unit + unit as u64)) < op.threshold;
+                let at = sample * op.units + unit;
+                mask[at] = if kept { op.scale } else { 0.0 };
+                y[at] *= mask[at];
+            }
+        }
+        Ok(())
+    }
+
+    fn multiply(&mut self, _: usize, len: usize, mask: &Vec<f32>, dy: &mut Vec<f32>) -> Done {
+        dy[..len].iter_mut().zip(mask).for_each(|(dy, mask)| *dy *= mask);
+        Ok(())
+    }
+
+    fn scale(&mut self, _: usize, len: usize, factor: f32, y: &mut Vec<f32>) -> Done {
+        y[..len].iter_mut().for_each(|y| *y *= factor);
+        Ok(())
+    }
+
+    fn score(
+        &mut self,
+        _: usize,
+        classes: usize,
+        n: usize,
+        logits: &Vec<f32>,
+        labels: &Vec<u32>,
+        score: &mut Vec<f32>,
+    ) -> Done {
+        for (sample, logits) in wide(&logits[..n * classes]).chunks(classes).enumerate() {
+            let label = labels[sample] as usize;
+            let rank = rank(logits, label);
+            score[sample] = cross_entropy(logits, label) as f32;
+            score[n + sample] = if rank < 1 { 1.0 } else { 0.0 };
+            score[2 * n + sample] = if rank < 5 { 1.0 } else { 0.0 };
+        }
+        Ok(())
+    }
+
+    fn softmax_gradient(
+        &mut self,
+        _: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        logits: &Vec<f32>,
+        labels: &Vec<u32>,
+        gradient: &mut Vec<f32>,
+    ) -> Done {
+        for (sample, logits) in wide(&logits[..n * op.classes]).chunks(op.classes).enumerate() {
+            let mut p = softmax(logits);
+            p[labels[sample] as usize] -= 1.0;
+            store(&p[op.first..][..op.count], &mut gradient[sample * op.count..][..op.count]);
+        }
+        Ok(())
+    }
+
+    fn softmax(
+        &mut self,
+        _: usize,
+        classes: usize,
+        n: usize,
+        logits: &Vec<f32>,
+        probabilities: &mut Vec<f32>,
+    ) -> Done {
+        for (sample, logits) in wide(&logits[..n * classes]).chunks(classes).enumerate() {
+            store(&softmax(logits), &mut probabilities[sample * classes..]);
+        }
+        Ok(())
+    }
+
+    fn gather(&mut self, exchange: &Exchange, n: usize, parts: &[Vec<f32>], whole: &mut [Vec<f32>]) -> Done {
+        for (device, &len) in exchange.parts.iter().enumerate() {
+            for sample in 0..n {
+                let at = sample * exchange.whole() + exchange.offset(device);
+                for whole in whole.iter_mut() {
+                    whole[at..][..len].copy_from_slice(&parts[device][sample * len..][..len]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn reduce(&mut self, exchange: &Exchange, n: usize, whole: &[Vec<f32>], parts: &mut [Vec<f32>]) -> Done {
+        for (device, &len) in exchange.parts.iter().enumerate() {
+            for sample in 0..n {
+                for i in 0..len {
+                    let at = sample * exchange.whole() + exchange.offset(device) + i;
+                    let sum = whole.iter().map(|whole| whole[at]).reduce(|sum, x| sum + x);
+                    parts[device][sample * len + i] = sum.unwrap_or(0.0);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn update(
+        &mut self,
+        _: usize,
+        segments: &[Segment],
+        momentum: f32,
+        parameters: &mut Vec<f32>,
+        velocity: &mut Vec<f32>,
+        gradient: &Vec<f32>,
+    ) -> Done {
+        for segment in segments {
+            for i in segment.range.clone() {
+                velocity[i] =
+                    momentum * velocity[i] - segment.decay * parameters[i] - segment.rate * gradient[i];
+                parameters[i] += velocity[i];
+            }
+        }
+        Ok(())
+    }
+}

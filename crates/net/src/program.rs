@@ -1,0 +1,248 @@
+//! A net compiled for a number of devices: tensors, steps and exchanges, ready to be walked.
+//!
+//! The list of steps is the same for every device; the sizes in it differ where columns are spread unevenly. A
+//! rectifier behind a convolution or dense layer is fused into it, every other one works in place, and so does
+//! dropout: no backward pass needs the values they overwrite. With one device no exchange is emitted and the reader
+//! simply reads the owner's tensor.
+
+use crate::error::Error;
+use crate::exchange::{Exchange, ExchangeSite};
+use crate::layer::{DropoutLayer, Layer, Net, Reads};
+use crate::operation::{Convolution, Dense, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+use crate::placement::Placement;
+use crate::shape::Shape;
+
+/// A step of the forward pass; the backward pass takes them in reverse. `x`, `y`, `from` and `to` are numbers of
+/// tensors, `weight` is the number of the layer's weight (its bias is the next), operations are one for each device.
+#[derive(Clone, Debug)]
+pub(crate) enum Step {
+    Gather { site: usize, from: usize, to: usize },
+    Convolution { ops: Vec<Convolution>, weight: usize, x: usize, y: usize },
+    Dense { ops: Vec<Dense>, weight: usize, x: usize, y: usize },
+    Rectify { y: usize, fused: bool },
+    LocalResponse { ops: Vec<LocalResponse>, x: usize, y: usize },
+    WithinMap { ops: Vec<WithinMap>, x: usize, y: usize },
+    MaxPool { ops: Vec<MaxPool>, places: usize, x: usize, y: usize },
+    Dropout { stream: DropoutLayer, keep: f64, first_unit: Vec<usize>, mask: usize, y: usize },
+}
+
+/// A compiled net.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    pub steps: Vec<Step>,
+    /// Values per sample of each tensor on each device. Tensor 0 is the input, whole on every device.
+    pub tensors: Vec<Vec<usize>>,
+    /// As `tensors`, for the masks of dropout.
+    pub masks: Vec<Vec<usize>>,
+    /// As `tensors`, for the winners of max pooling.
+    pub places: Vec<Vec<usize>>,
+    pub sites: Vec<ExchangeSite>,
+    /// The tensor that holds each layer's output, the devices' parts.
+    pub outputs: Vec<usize>,
+    /// The logits, whole on every device.
+    pub logits: usize,
+    /// The classes each device owns.
+    pub softmax: Vec<SoftmaxSlice>,
+}
+
+impl Program {
+    pub(crate) fn new(net: &Net, placement: &Placement) -> Result<Program, Error> {
+        let shapes = net.shapes()?;
+        let mut compiler = Compiler { net, placement, program: Program::empty(net, placement), weight: 0 };
+        let mut below = net.input_shape();
+        for (i, layer) in net.layers.iter().enumerate() {
+            let fused = i > 0 && net.layers[i - 1].name().is_some();
+            compiler.layer(layer, below, shapes[i], fused);
+            let output = compiler.last();
+            compiler.program.outputs.push(output);
+            below = shapes[i];
+        }
+        let last = compiler.last();
+        compiler.program.logits = compiler.read_all("softmax", last, false);
+        // The logits' gather is not a step: nothing comes back through it.
+        if let Some(Step::Gather { .. }) = compiler.program.steps.last() {
+            compiler.program.steps.pop();
+        }
+        Ok(compiler.program)
+    }
+
+    fn empty(net: &Net, placement: &Placement) -> Program {
+        let devices = placement.devices();
+        let softmax = (0..devices).map(|device| {
+            let share = placement.share(device, net.classes);
+            SoftmaxSlice { classes: net.classes, first: share.start, count: share.len() }
+        });
+        Program {
+            steps: Vec::new(),
+            tensors: vec![vec![net.input_shape().len(); devices]],
+            masks: Vec::new(),
+            places: Vec::new(),
+            sites: Vec::new(),
+            outputs: Vec::new(),
+            logits: 0,
+            softmax: softmax.collect(),
+        }
+    }
+
+    /// The largest gradient a device has to hold, per sample.
+    pub(crate) fn gradient_len(&self, device: usize) -> usize {
+        self.tensors[1..].iter().map(|lens| lens[device]).max().unwrap_or(0)
+    }
+}
+
+struct Compiler<'a> {
+    net: &'a Net,
+    placement: &'a Placement,
+    program: Program,
+    weight: usize,
+}
+
+impl Compiler<'_> {
+    fn last(&self) -> usize {
+        match self.program.steps.last() {
+            None => 0,
+            Some(
+                Step::Gather { to: y, .. }
+                | Step::Convolution { y, .. }
+                | Step::Dense { y, .. }
+                | Step::Rectify { y, .. }
+                | Step::LocalResponse { y, .. }
+                | Step::WithinMap { y, .. }
+                | Step::MaxPool { y, .. }
+                | Step::Dropout { y, .. },
+            ) => *y,
+        }
+    }
+
+    fn devices(&self) -> std::ops::Range<usize> {
+        0..self.placement.devices()
+    }
+
+    /// A new tensor with each device's share of `shape`.
+    fn tensor(&mut self, shape: Shape) -> usize {
+        let share = |device| self.placement.share(device, shape.channels).len() * shape.pixels();
+        let lens = self.devices().map(share).collect();
+        self.program.tensors.push(lens);
+        self.program.tensors.len() - 1
+    }
+
+    /// The tensor that holds all of `from` on every device, gathered if need be.
+    fn read_all(&mut self, reader: &str, from: usize, reduced: bool) -> usize {
+        if from == 0 || self.placement.devices() == 1 {
+            return from;
+        }
+        let exchange = Exchange { parts: self.program.tensors[from].clone() };
+        let to = self.program.tensors.len();
+        self.program.tensors.push(vec![exchange.whole(); self.placement.devices()]);
+        let site = self.program.sites.len();
+        self.program.sites.push(ExchangeSite { reader: reader.to_owned(), exchange, reduced });
+        self.program.steps.push(Step::Gather { site, from, to });
+        to
+    }
+
+    fn layer(&mut self, layer: &Layer, below: Shape, shape: Shape, after_parameters: bool) {
+        let placement = self.placement;
+        let columns = |device| placement.columns(device).len();
+        let channels = |device| placement.share(device, shape.channels).len();
+        let x = self.last();
+        let step = match *layer {
+            Layer::Convolution { ref name, kernel, stride, padding, reads, .. } => {
+                let x = if reads == Reads::AllColumns { self.read_all(name, x, true) } else { x };
+                let ops = self.devices().map(|device| Convolution {
+                    groups: if reads == Reads::AllColumns { 1 } else { columns(device) },
+                    inputs: self.program.tensors[x][device] / below.pixels(),
+                    outputs: channels(device),
+                    height: below.height,
+                    width: below.width,
+                    kernel,
+                    stride,
+                    padding,
+                    out_height: shape.height,
+                    out_width: shape.width,
+                    rectify: false,
+                });
+                let ops = ops.collect();
+                Step::Convolution { ops, weight: self.next_weight(), x, y: self.tensor(shape) }
+            }
+            Layer::Dense { ref name, reads, .. } => {
+                let x = if reads == Reads::AllColumns { self.read_all(name, x, true) } else { x };
+                let ops = self.devices().map(|device| Dense {
+                    groups: if reads == Reads::AllColumns { 1 } else { columns(device) },
+                    inputs: self.program.tensors[x][device],
+                    outputs: channels(device),
+                    rectify: false,
+                });
+                let ops = ops.collect();
+                Step::Dense { ops, weight: self.next_weight(), x, y: self.tensor(shape) }
+            }
+            Layer::Rectifier => {
+                if after_parameters {
+                    self.fuse_rectifier();
+                }
+                Step::Rectify { y: x, fused: after_parameters }
+            }
+            Layer::LocalResponse(constants) => {
+                let ops = self.devices().map(|device| LocalResponse {
+                    columns: columns(device),
+                    channels: channels(device),
+                    pixels: shape.pixels(),
+                    size: constants.size,
+                    alpha: constants.alpha as f32,
+                    k: constants.k as f32,
+                    beta: constants.beta as f32,
+                });
+                let ops = ops.collect();
+                Step::LocalResponse { ops, x, y: self.tensor(shape) }
+            }
+            Layer::WithinMap(constants) => {
+                let ops = self.devices().map(|device| WithinMap {
+                    channels: channels(device),
+                    height: shape.height,
+                    width: shape.width,
+                    size: constants.size,
+                    alpha: constants.alpha as f32,
+                    k: constants.k as f32,
+                    beta: constants.beta as f32,
+                });
+                let ops = ops.collect();
+                Step::WithinMap { ops, x, y: self.tensor(shape) }
+            }
+            Layer::MaxPool { size, stride } => {
+                let ops = self.devices().map(|device| MaxPool {
+                    channels: channels(device),
+                    height: below.height,
+                    width: below.width,
+                    size,
+                    stride,
+                    out_height: shape.height,
+                    out_width: shape.width,
+                });
+                let ops = ops.collect();
+                let y = self.tensor(shape);
+                self.program.places.push(self.program.tensors[y].clone());
+                Step::MaxPool { ops, places: self.program.places.len() - 1, x, y }
+            }
+            Layer::Dropout { stream, keep } => {
+                let first = |device| placement.share(device, shape.channels).start * shape.pixels();
+                let first_unit = self.devices().map(first).collect();
+                self.program.masks.push(self.program.tensors[x].clone());
+                Step::Dropout { stream, keep, first_unit, mask: self.program.masks.len() - 1, y: x }
+            }
+        };
+        self.program.steps.push(step);
+    }
+
+    fn next_weight(&mut self) -> usize {
+        self.weight += 2;
+        debug_assert!(self.weight <= 2 * self.net.layers.len());
+        self.weight - 2
+    }
+
+    fn fuse_rectifier(&mut self) {
+        match self.program.steps.last_mut() {
+            Some(Step::Convolution { ops, .. }) => ops.iter_mut().for_each(|op| op.rectify = true),
+            Some(Step::Dense { ops, .. }) => ops.iter_mut().for_each(|op| op.rectify = true),
+            _ => {}
+        }
+    }
+}
