@@ -2,7 +2,7 @@
 // and launches, with kernels run by the host shim. Nothing runs before somebody has to wait for it; what runs then is
 // chosen by the seed (queue.h), so a program that forgot an event wait gets wrong results with some seed.
 //
-// Environment: SHIM_DEVICES (2), SHIM_DEVICE_MEMORY (bytes, 4 GiB), SHIM_SEED (2), SHIM_REPORT (a file that gets, at
+// Environment: SHIM_DEVICES (4), SHIM_DEVICE_MEMORY (bytes, 4 GiB), SHIM_SEED (2), SHIM_REPORT (a file that gets, at
 // exit, each kernel with its number of launches).
 #include <atomic>
 #include <cstdio>
@@ -192,7 +192,7 @@ int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void*
 int cuInit(unsigned) {
     Lock l(driver_lock);
     const char* text = std::getenv("SHIM_DEVICES");
-    const int count = text ? std::atoi(text) : 2;
+    const int count = text ? std::atoi(text) : 4;
     if (count <= 0) return NO_DEVICE;
     if (devices.empty()) {
         for (int i = 0; i < count; i++) devices.push_back(new Device{i});
@@ -200,6 +200,8 @@ int cuInit(unsigned) {
     }
     return SUCCESS;
 }
+// NVRTC looks for this one once it has seen a libcuda, and goes on without it only if told that there is none.
+int cuGetExportTable(const void**, const void*) { return NOT_FOUND; }
 int cuDriverGetVersion(int* version) { *version = 13000; return SUCCESS; }
 int cuDeviceGetCount(int* count) { *count = devices.size(); return SUCCESS; }
 int cuDeviceGet(int* device, int ordinal) {
