@@ -1,0 +1,382 @@
+//! The trait of operations on CUDA devices: which kernel or product does what.
+
+use alexnet_net::{
+    Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, LocalResponse, MaxPool, Segment,
+    SoftmaxSlice, Weights, WithinMap,
+};
+
+use crate::cache::Cache;
+use crate::device::{Device, Floats, failed};
+use crate::launch::{Arg, Grid};
+use crate::{convolution, dense, exchange};
+
+/// One or several CUDA devices. Operations are queued; only downloads and [`Backend::synchronise`] wait.
+pub struct CudaBackend {
+    devices: Vec<Device>,
+}
+
+type Done = Result<(), DeviceError>;
+
+impl CudaBackend {
+    /// Opens the driver's devices with these numbers, in this order; [`crate::probe`] must have succeeded.
+    ///
+    /// # Errors
+    /// A device that does not exist or does not start, a kernel that does not compile.
+    pub fn new(ordinals: &[usize], cache: &Cache) -> Result<Self, DeviceError> {
+        if ordinals.is_empty() {
+            return Err(failed(0, "start the device")("no device was named"));
+        }
+        let open = |(number, &ordinal): (usize, &usize)| Device::open(number, ordinal, cache);
+        Ok(CudaBackend { devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()? })
+    }
+}
+
+/// The address of value `at` of a buffer.
+fn at(buffer: &Floats, at: usize) -> u64 {
+    buffer.address + 4 * at as u64
+}
+
+impl Backend for CudaBackend {
+    type Buffer = Floats;
+    type Places = Floats<u8>;
+    type Labels = Floats<u32>;
+
+    fn devices(&self) -> usize {
+        self.devices.len()
+    }
+
+    fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
+        self.devices[device].zeros(len)
+    }
+
+    fn places(&mut self, device: usize, len: usize) -> Result<Floats<u8>, DeviceError> {
+        self.devices[device].zeros(len)
+    }
+
+    fn labels(&mut self, device: usize, len: usize) -> Result<Floats<u32>, DeviceError> {
+        self.devices[device].zeros(len)
+    }
+
+    fn upload(&mut self, device: usize, from: &[f32], to: &mut Floats, offset: usize) -> Done {
+        if from.is_empty() {
+            return Ok(());
+        }
+        let mut view = to.slice.slice_mut(offset..offset + from.len());
+        self.devices[device].stream.memcpy_htod(from, &mut view).map_err(failed(device, "upload"))
+    }
+
+    fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut Floats<u32>) -> Done {
+        if from.is_empty() {
+            return Ok(());
+        }
+        let mut view = to.slice.slice_mut(0..from.len());
+        self.devices[device].stream.memcpy_htod(from, &mut view).map_err(failed(device, "upload labels"))
+    }
+
+    fn download(&mut self, device: usize, from: &Floats, offset: usize, to: &mut [f32]) -> Done {
+        let d = &self.devices[device];
+        if !to.is_empty() {
+            let view = from.slice.slice(offset..offset + to.len());
+            d.stream.memcpy_dtoh(&view, to).map_err(failed(device, "download"))?;
+        }
+        d.stream.synchronize().map_err(failed(device, "download"))
+    }
+
+    fn synchronise(&mut self) -> Done {
+        let wait = |d: &Device| d.stream.synchronize().map_err(failed(d.number, "synchronise"));
+        self.devices.iter().try_for_each(wait)
+    }
+
+    fn reserve_convolution(&mut self, device: usize, op: &Convolution, n: usize) -> Done {
+        convolution::reserve(&mut self.devices[device], op, n)
+    }
+
+    fn reserve_dense(&mut self, _: usize, _: &Dense, _: usize) -> Done {
+        Ok(())
+    }
+
+    fn convolution_forward(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
+    ) -> Done {
+        let (weight, bias) = (at(w.buffer, w.weight.start), at(w.buffer, w.bias.start));
+        convolution::forward(&mut self.devices[device], op, n, x.address, weight, y.address)?;
+        self.devices[device].bias(n, op.outputs, op.positions(), y.address, bias, op.rectify)
+    }
+
+    fn convolution_backward_input(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
+    ) -> Done {
+        let weight = at(w.buffer, w.weight.start);
+        convolution::backward_input(&mut self.devices[device], op, n, dy.address, weight, dx.address)
+    }
+
+    fn convolution_backward_weights(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
+    ) -> Done {
+        let (weight, bias) = (at(dw.buffer, dw.weight.start), at(dw.buffer, dw.bias.start));
+        let d = &mut self.devices[device];
+        convolution::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
+        let mut args = vec![Arg::Address(dy.address), Arg::Address(bias)];
+        for value in [n, op.outputs, op.positions(), usize::from(dw.accumulate)] {
+            args.push(Arg::Int(d.int(value)?));
+        }
+        d.launch("bias_gradient_map", Grid::blocks(op.outputs), &args)
+    }
+
+    fn dense_forward(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
+    ) -> Done {
+        let (weight, bias) = (at(w.buffer, w.weight.start), at(w.buffer, w.bias.start));
+        dense::forward(&self.devices[device], op, n, x.address, weight, y.address)?;
+        self.devices[device].bias(n, op.outputs, 1, y.address, bias, op.rectify)
+    }
+
+    fn dense_backward_input(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
+    ) -> Done {
+        dense::backward_input(
+            &self.devices[device],
+            op,
+            n,
+            dy.address,
+            at(w.buffer, w.weight.start),
+            dx.address,
+        )
+    }
+
+    fn dense_backward_weights(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
+    ) -> Done {
+        let (weight, bias) = (at(dw.buffer, dw.weight.start), at(dw.buffer, dw.bias.start));
+        let d = &self.devices[device];
+        dense::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
+        let mut args = vec![Arg::Address(dy.address), Arg::Address(bias)];
+        for value in [n, op.outputs, usize::from(dw.accumulate)] {
+            args.push(Arg::Int(d.int(value)?));
+        }
+        d.launch("bias_gradient_dense", d.grid(op.outputs), &args)
+    }
+
+    fn rectify_forward(&mut self, device: usize, len: usize, y: &mut Floats) -> Done {
+        let d = &self.devices[device];
+        d.launch("relu_forward", d.grid(len), &[Arg::Address(y.address), Arg::Int(d.int(len)?)])
+    }
+
+    fn rectify_backward(&mut self, device: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
+        self.devices[device].pairwise("relu_backward", len, y.address, dy.address)
+    }
+
+    fn local_response_forward(
+        &mut self,
+        device: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Floats,
+        y: &mut Floats,
+    ) -> Done {
+        self.devices[device].normalise_maps("lrn_forward", op, n, &[x.address, y.address])
+    }
+
+    fn local_response_backward(
+        &mut self,
+        device: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        self.devices[device].normalise_maps("lrn_backward", op, n, &[x.address, dy.address, dx.address])
+    }
+
+    fn within_map_forward(
+        &mut self,
+        device: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &Floats,
+        y: &mut Floats,
+    ) -> Done {
+        self.devices[device].normalise_pixels("within_map_forward", op, n, 1, &[x.address, y.address])
+    }
+
+    fn within_map_backward(
+        &mut self,
+        device: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        self.devices[device].normalise_pixels(
+            "within_map_backward",
+            op,
+            n,
+            3,
+            &[x.address, dy.address, dx.address],
+        )
+    }
+
+    fn max_pool_forward(
+        &mut self,
+        device: usize,
+        op: &MaxPool,
+        n: usize,
+        x: &Floats,
+        y: &mut Floats,
+        places: &mut Floats<u8>,
+    ) -> Done {
+        let shape = self.devices[device].pool_shape(op, n)?;
+        let args = [
+            Arg::Address(x.address),
+            Arg::Address(y.address),
+            Arg::Address(places.address),
+            Arg::Pool(&shape),
+        ];
+        let d = &self.devices[device];
+        d.launch("max_pool_forward", d.grid(n * op.output_len()), &args)
+    }
+
+    fn max_pool_backward(
+        &mut self,
+        device: usize,
+        op: &MaxPool,
+        n: usize,
+        places: &Floats<u8>,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        let shape = self.devices[device].pool_shape(op, n)?;
+        let args = [
+            Arg::Address(dy.address),
+            Arg::Address(places.address),
+            Arg::Address(dx.address),
+            Arg::Pool(&shape),
+        ];
+        let d = &self.devices[device];
+        d.launch("max_pool_backward", d.grid(n * op.input_len()), &args)
+    }
+
+    fn dropout_forward(
+        &mut self,
+        device: usize,
+        op: &Dropout,
+        n: usize,
+        y: &mut Floats,
+        mask: &mut Floats,
+    ) -> Done {
+        self.devices[device].dropout(op, n, y.address, mask.address)
+    }
+
+    fn multiply(&mut self, device: usize, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
+        self.devices[device].pairwise("multiply", len, mask.address, dy.address)
+    }
+
+    fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut Floats) -> Done {
+        let d = &self.devices[device];
+        let args = [Arg::Address(y.address), Arg::Float(factor), Arg::Int(d.int(len)?)];
+        d.launch("scale", d.grid(len), &args)
+    }
+
+    fn score(
+        &mut self,
+        device: usize,
+        classes: usize,
+        n: usize,
+        logits: &Floats,
+        labels: &Floats<u32>,
+        score: &mut Floats,
+    ) -> Done {
+        let d = &self.devices[device];
+        let sizes = [Arg::Int(d.int(n)?), Arg::Int(d.int(classes)?)];
+        let buffers = [logits.address, labels.address, score.address].map(Arg::Address);
+        d.launch("softmax_score", Grid::blocks(n), &[&buffers[..], &sizes].concat())
+    }
+
+    fn softmax_gradient(
+        &mut self,
+        device: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        logits: &Floats,
+        labels: &Floats<u32>,
+        gradient: &mut Floats,
+    ) -> Done {
+        let d = &self.devices[device];
+        let sizes = [Arg::Int(d.int(op.classes)?), Arg::Int(d.int(op.first)?), Arg::Int(d.int(op.count)?)];
+        let buffers = [logits.address, labels.address, gradient.address].map(Arg::Address);
+        d.launch("softmax_gradient", Grid::blocks(n), &[&buffers[..], &sizes].concat())
+    }
+
+    fn softmax(
+        &mut self,
+        device: usize,
+        classes: usize,
+        n: usize,
+        logits: &Floats,
+        probabilities: &mut Floats,
+    ) -> Done {
+        let d = &self.devices[device];
+        let args =
+            [Arg::Address(logits.address), Arg::Address(probabilities.address), Arg::Int(d.int(classes)?)];
+        d.launch("softmax_forward", Grid::blocks(n), &args)
+    }
+
+    fn gather(&mut self, exchange: &Exchange, n: usize, parts: &[Floats], whole: &mut [Floats]) -> Done {
+        exchange::gather(&mut self.devices, exchange, n, parts, whole)
+    }
+
+    fn reduce(&mut self, exchange: &Exchange, n: usize, whole: &[Floats], parts: &mut [Floats]) -> Done {
+        exchange::reduce(&mut self.devices, exchange, n, whole, parts)
+    }
+
+    fn update(
+        &mut self,
+        device: usize,
+        segments: &[Segment],
+        momentum: f32,
+        parameters: &mut Floats,
+        velocity: &mut Floats,
+        gradient: &Floats,
+    ) -> Done {
+        let buffers = [parameters.address, velocity.address, gradient.address];
+        self.devices[device].momentum_update(segments, momentum, buffers)
+    }
+}

@@ -1,0 +1,129 @@
+//! One GPU: its context, stream, kernels, matrix products and memory.
+//!
+//! All work of a device goes to one stream, so operations take effect in the order of the calls and cudarc's own
+//! event tracking is off; whoever crosses devices ([`crate::exchange`]) orders the streams by events.
+#![allow(unsafe_code)]
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use alexnet_net::DeviceError;
+use cudarc::cublas::CudaBlas;
+use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, sys};
+use cudarc::nvrtc::Ptx;
+
+use crate::cache::Cache;
+use crate::compile::KERNELS;
+
+/// Values of one device.
+#[derive(Debug)]
+pub struct Floats<T = f32> {
+    pub(crate) slice: CudaSlice<T>,
+    pub(crate) address: u64,
+}
+
+impl<T> Floats<T> {
+    /// Number of values.
+    pub fn len(&self) -> usize {
+        self.slice.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.slice.is_empty()
+    }
+}
+
+pub(crate) struct Device {
+    /// Its number in the backend, not the driver's.
+    pub number: usize,
+    pub context: Arc<CudaContext>,
+    pub stream: Arc<CudaStream>,
+    pub blas: CudaBlas,
+    pub multiprocessors: u32,
+    functions: HashMap<&'static str, CudaFunction>,
+    /// Columns of a convolution, or slices on their way between devices.
+    pub workspace: Option<Floats>,
+    pub outgoing: Option<Floats>,
+    pub incoming: Option<Floats>,
+    pub segments: Option<Floats<crate::shape::UpdateSegment>>,
+}
+
+/// Makes a [`DeviceError`] of any error.
+pub(crate) fn failed<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+    device: usize,
+    operation: &'static str,
+) -> impl FnOnce(E) -> DeviceError {
+    move |cause| DeviceError { device, operation, cause: cause.into() }
+}
+
+impl Device {
+    /// Opens the driver's device `ordinal` as the backend's `number`, with all kernels loaded.
+    pub fn open(number: usize, ordinal: usize, cache: &Cache) -> Result<Device, DeviceError> {
+        let start = || failed(number, "start the device");
+        let context = CudaContext::new(ordinal).map_err(start())?;
+        // SAFETY: one stream per device; exchanges order the streams by events.
+        unsafe { context.disable_event_tracking() };
+        let stream = context.new_stream().map_err(start())?;
+        let (major, minor) = context.compute_capability().map_err(start())?;
+        let count = sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+        let multiprocessors = context.attribute(count).map_err(start())?.max(1) as u32;
+        let mut functions = HashMap::new();
+        for file in KERNELS {
+            let load = || failed(number, "load a kernel");
+            let cubin = cache
+                .cubin(file, &format!("sm_{major}{minor}"))
+                .map_err(failed(number, "compile a kernel"))?;
+            let module = context.load_module(Ptx::from_binary(cubin)).map_err(load())?;
+            for kernel in file.kernels() {
+                functions.insert(kernel, module.load_function(kernel).map_err(load())?);
+            }
+        }
+        let blas = CudaBlas::new(stream.clone()).map_err(failed(number, "start cuBLAS"))?;
+        Ok(Device {
+            number,
+            context,
+            stream,
+            blas,
+            multiprocessors,
+            functions,
+            workspace: None,
+            outgoing: None,
+            incoming: None,
+            segments: None,
+        })
+    }
+
+    pub fn function(&self, kernel: &'static str) -> Result<CudaFunction, DeviceError> {
+        let missing = || failed(self.number, "find a kernel")(format!("no kernel {kernel}"));
+        self.functions.get(kernel).cloned().ok_or_else(missing)
+    }
+
+    /// `len` values, all bits zero; at least one, since the driver refuses empty buffers.
+    pub fn zeros<T: DeviceRepr>(&self, len: usize) -> Result<Floats<T>, DeviceError> {
+        let allocate = || failed(self.number, "allocate memory");
+        self.context.bind_to_thread().map_err(allocate())?;
+        // SAFETY: written by the memset that follows on the same stream, before anything can read it.
+        let slice = unsafe { self.stream.alloc::<T>(len.max(1)) }.map_err(allocate())?;
+        let address = slice.device_ptr(&self.stream).0;
+        // SAFETY: the buffer has this many bytes and belongs to the stream's context.
+        unsafe {
+            cudarc::driver::result::memset_d8_async(address, 0, slice.num_bytes(), self.stream.cu_stream())
+        }
+        .map_err(allocate())?;
+        Ok(Floats { slice, address })
+    }
+
+    /// The buffer in `place`, made or replaced if it is shorter than `len`.
+    pub fn grown<'a, T: DeviceRepr>(
+        &self,
+        place: &'a mut Option<Floats<T>>,
+        len: usize,
+    ) -> Result<&'a mut Floats<T>, DeviceError> {
+        match place {
+            Some(buffer) if buffer.len() >= len => {}
+            _ => *place = Some(self.zeros(len)?),
+        }
+        place.as_mut().ok_or_else(|| failed(self.number, "allocate memory")("no buffer"))
+    }
+}

@@ -1,0 +1,49 @@
+//! Whether CUDA can be used here, asked without a panic.
+//!
+//! cudarc panics at the first call into a library that is not there, so every library is looked for by name before
+//! anything of it is called; this is the only place that may find one missing.
+#![allow(unsafe_code)]
+
+use cudarc::driver::CudaContext;
+
+/// Why CUDA cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unavailable {
+    /// No driver.
+    #[error("no NVIDIA driver: libcuda.so.1 could not be loaded")]
+    Driver,
+    /// The driver does not start or sees no device.
+    #[error("the NVIDIA driver finds no usable device ({0})")]
+    Device(String),
+    /// A library of the toolkit is missing.
+    #[error(
+        "{0} could not be loaded (hint: install the CUDA 13 libraries or put their folder on LD_LIBRARY_PATH)"
+    )]
+    Library(&'static str),
+}
+
+/// The number of CUDA devices, at least 1.
+///
+/// # Errors
+/// What is missing, in the order in which it has to be mended: the driver, a device, cuBLAS, NVRTC.
+pub fn probe() -> Result<usize, Unavailable> {
+    // SAFETY: loading these libraries runs only their own initialisers.
+    if !unsafe { cudarc::driver::sys::is_culib_present() } {
+        return Err(Unavailable::Driver);
+    }
+    let devices = CudaContext::device_count().map_err(|e| Unavailable::Device(format!("{:?}", e.0)))?;
+    if devices == 0 {
+        return Err(Unavailable::Device("CUDA_VISIBLE_DEVICES may hide them".to_owned()));
+    }
+    // SAFETY: as above.
+    let libraries = unsafe {
+        [
+            ("libcublas.so.13", cudarc::cublas::sys::is_culib_present()),
+            ("libnvrtc.so.13", cudarc::nvrtc::sys::is_culib_present()),
+        ]
+    };
+    match libraries.iter().find(|(_, present)| !present) {
+        Some((name, _)) => Err(Unavailable::Library(name)),
+        None => Ok(devices as usize),
+    }
+}

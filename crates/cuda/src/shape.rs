@@ -1,0 +1,94 @@
+//! The plain structs that kernels take, laid out as in their files.
+#![allow(unsafe_code)]
+
+use cudarc::driver::DeviceRepr;
+
+/// `ColumnShape` of im2col.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ColumnShape {
+    pub batch: i32,
+    pub channels: i32,
+    pub height: i32,
+    pub width: i32,
+    pub out_height: i32,
+    pub out_width: i32,
+    pub kernel: i32,
+    pub stride: i32,
+    pub pad: i32,
+    pub image_stride: i32,
+    pub row_stride: i32,
+    pub batch_stride: i32,
+}
+
+/// `PoolShape` of pool.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolShape {
+    pub maps: i32,
+    pub height: i32,
+    pub width: i32,
+    pub out_height: i32,
+    pub out_width: i32,
+    pub size: i32,
+    pub stride: i32,
+}
+
+/// `WithinMapShape` of within_map.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WithinMapShape {
+    pub height: i32,
+    pub width: i32,
+    pub half: i32,
+    pub k: f32,
+    pub alpha: f32,
+}
+
+/// `DropoutKey` of dropout.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DropoutKey {
+    pub seed: u64,
+    pub first_position: u64,
+    pub threshold: u64,
+    pub epoch: u32,
+    pub purpose: u32,
+    pub units: i32,
+    pub first_unit: i32,
+    pub scale: f32,
+    pub batch: i32,
+}
+
+/// `Segment` of update.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct UpdateSegment {
+    pub begin: u32,
+    pub end: u32,
+    pub rate: f32,
+    pub decay: f32,
+}
+
+/// `Sources` of exchange.cu: addresses, zero where there is no device.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sources(pub [u64; Sources::MAX]);
+
+impl Sources {
+    /// `ALX_DEVICES`.
+    pub const MAX: usize = 8;
+}
+
+// SAFETY: plain structs of numbers without padding, with the layout of their namesakes in kernels/.
+unsafe impl DeviceRepr for ColumnShape {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for PoolShape {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for WithinMapShape {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for DropoutKey {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for UpdateSegment {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for Sources {}

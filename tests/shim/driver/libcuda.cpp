@@ -1,0 +1,511 @@
+// A stand-in libcuda.so.1: the driver calls that cudarc 0.19.10 makes for contexts, streams, events, memory, modules
+// and launches, with kernels run by the host shim. Nothing runs before somebody has to wait for it; what runs then is
+// chosen by the seed (queue.h), so a program that forgot an event wait gets wrong results with some seed.
+//
+// Environment: SHIM_DEVICES (4), SHIM_DEVICE_MEMORY (bytes, 4 GiB), SHIM_SEED (2), SHIM_REPORT (a file that gets, at
+// exit, each kernel with its number of launches).
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <set>
+
+#include "../host/host_cuda.h"
+#include "queue.h"
+
+extern "C" const char* alx_host_launches(size_t i, unsigned long long* launches);
+
+namespace {
+
+enum Result {
+    SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
+    INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719,
+    NOT_SUPPORTED = 801
+};
+
+struct Stream;
+struct Device {
+    int number;
+    Stream* standard = nullptr;
+};
+struct Stream {
+    Device* device;
+    Handle last;
+};
+struct Event {
+    Device* device;
+    Handle recorded;
+};
+struct Function {
+    const AlxKernel* kernel;
+    Device* device;
+    size_t shared_limit = 48 << 10;
+};
+struct Module {
+    Device* device;
+    std::set<std::string> names;
+    std::map<std::string, Function*> functions;
+};
+
+std::vector<Device*> devices;
+thread_local Device* current = nullptr;
+std::map<uint64_t, size_t> pinned;
+std::set<Event*> events;
+std::set<Stream*> streams;
+std::atomic<uint64_t> peer_bytes{0};
+
+using Lock = std::lock_guard<std::recursive_mutex>;
+
+Stream* stream_of(void* handle) {
+    // Null, legacy and per-thread: the device's own stream, which here does not wait for the others.
+    if (reinterpret_cast<uint64_t>(handle) > 2) {
+        auto* stream = static_cast<Stream*>(handle);
+        return streams.count(stream) ? stream : nullptr;
+    }
+    if (!current) return nullptr;
+    if (!current->standard) streams.insert(current->standard = new Stream{current, nullptr});
+    return current->standard;
+}
+
+int finished(const std::string& failure) { return failure.empty() ? SUCCESS : LAUNCH_FAILED; }
+
+bool is_pinned(const void* at, size_t bytes) {
+    auto next = pinned.upper_bound(reinterpret_cast<uint64_t>(at));
+    if (next == pinned.begin()) return false;
+    --next;
+    return reinterpret_cast<uint64_t>(at) + bytes <= next->first + next->second;
+}
+
+void push(Stream* s, std::string what, std::vector<int> touches, std::function<std::string()> run,
+          const Handle& also = nullptr) {
+    s->last = queue_push({std::move(what), std::move(touches), std::move(run), {}}, {s->last, also});
+}
+
+int copy(Stream* s, const char* what, void* to, const void* from, size_t bytes, std::vector<int> touches) {
+    push(s, std::string(what) + " of " + std::to_string(bytes) + " bytes", std::move(touches), [=] {
+        std::memcpy(to, from, bytes);
+        return std::string();
+    });
+    return SUCCESS;
+}
+
+int host_to_device(uint64_t to, const void* from, size_t bytes, Stream* s) {
+    if (!s || !bytes) return s ? SUCCESS : INVALID_CONTEXT;
+    const int device = memory_owner(to, bytes);
+    if (device < 0) return INVALID_VALUE;
+    void* target = reinterpret_cast<void*>(to);
+    // Pinned memory is read when the copy runs; pageable memory is staged before the call returns.
+    if (is_pinned(from, bytes)) return copy(s, "copy from the host", target, from, bytes, {device});
+    auto staged = std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
+    push(s, "copy from the host of " + std::to_string(bytes) + " bytes", {device}, [=] {
+        std::memcpy(target, staged->data(), bytes);
+        return std::string();
+    });
+    return SUCCESS;
+}
+
+int device_to_host(void* to, uint64_t from, size_t bytes, Stream* s) {
+    if (!s || !bytes) return s ? SUCCESS : INVALID_CONTEXT;
+    const int device = memory_owner(from, bytes);
+    if (device < 0) return INVALID_VALUE;
+    copy(s, "copy to the host", to, reinterpret_cast<void*>(from), bytes, {device});
+    return is_pinned(to, bytes) ? SUCCESS : finished(queue_run_until(s->last));
+}
+
+int set_bytes(uint64_t to, unsigned char value, size_t bytes, Stream* s) {
+    if (!s || !bytes) return s ? SUCCESS : INVALID_CONTEXT;
+    const int device = memory_owner(to, bytes);
+    if (device < 0) return INVALID_VALUE;
+    push(s, "setting " + std::to_string(bytes) + " bytes", {device}, [=] {
+        std::memset(reinterpret_cast<void*>(to), value, bytes);
+        return std::string();
+    });
+    return SUCCESS;
+}
+
+// Names of the functions in a cubin: the global symbols of an ELF file. Or the lines of a text "alx-kernels\n…".
+bool names_of(const char* image, std::set<std::string>& names) {
+    const char text[] = "alx-kernels\n";
+    if (!std::strncmp(image, text, sizeof text - 1)) {
+        std::string name;
+        for (const char* c = image + sizeof text - 1;; c++) {
+            if (*c && *c != '\n') {
+                name += *c;
+                continue;
+            }
+            if (!name.empty()) names.insert(name);
+            name.clear();
+            if (!*c) return true;
+        }
+    }
+    if (std::memcmp(image, "\x7f" "ELF\x02", 5)) return false;
+    const auto word = [&](size_t at, auto value) {
+        std::memcpy(&value, image + at, sizeof value);
+        return value;
+    };
+    const uint64_t sections = word(40, uint64_t{});
+    const size_t size = word(58, uint16_t{}), count = word(60, uint16_t{});
+    for (size_t i = 0; i < count; i++) {
+        const uint64_t section = sections + i * size;
+        if (word(section + 4, uint32_t{}) != 2) continue;  // SHT_SYMTAB
+        const uint64_t table = word(section + 24, uint64_t{}), bytes = word(section + 32, uint64_t{});
+        const uint64_t strings = word(sections + word(section + 40, uint32_t{}) * size + 24, uint64_t{});
+        for (uint64_t symbol = table; symbol < table + bytes; symbol += 24)
+            if ((word(symbol + 4, uint8_t{}) & 15) == 2)  // STT_FUNC
+                names.insert(image + strings + word(symbol, uint32_t{}));
+    }
+    return true;
+}
+
+void report() {
+    const char* path = std::getenv("SHIM_REPORT");
+    FILE* file = path ? std::fopen(path, "a") : nullptr;
+    if (!file) return;
+    unsigned long long launches;
+    const char* name;
+    for (size_t i = 0; (name = alx_host_launches(i, &launches)); i++)
+        if (std::strncmp(name, "shim_", 5)) std::fprintf(file, "%s %llu\n", name, launches);
+    std::fclose(file);
+}
+
+}  // namespace
+
+extern "C" {
+
+// For tests, beside the driver's own calls.
+void alx_driver_seed(uint64_t seed) { Lock l(driver_lock); queue_seed(seed); }
+uint64_t alx_driver_peer_bytes() { return peer_bytes; }
+// For libcublas: work that runs in its turn on a stream of the driver.
+int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void* data) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    if (!s) return INVALID_HANDLE;
+    push(s, what, {s->device->number}, [=] {
+        run(data);
+        return std::string();
+    });
+    return SUCCESS;
+}
+
+int cuInit(unsigned) {
+    Lock l(driver_lock);
+    const char* text = std::getenv("SHIM_DEVICES");
+    const int count = text ? std::atoi(text) : 4;
+    if (count <= 0) return NO_DEVICE;
+    if (devices.empty()) {
+        for (int i = 0; i < count; i++) devices.push_back(new Device{i});
+        std::atexit(report);
+    }
+    return SUCCESS;
+}
+// NVRTC looks for this one once it has seen a libcuda, and goes on without it only if told that there is none.
+int cuGetExportTable(const void**, const void*) { return NOT_FOUND; }
+int cuDriverGetVersion(int* version) { *version = 13000; return SUCCESS; }
+int cuDeviceGetCount(int* count) { *count = devices.size(); return SUCCESS; }
+int cuDeviceGet(int* device, int ordinal) {
+    if (ordinal < 0 || ordinal >= static_cast<int>(devices.size())) return INVALID_DEVICE;
+    *device = ordinal;
+    return SUCCESS;
+}
+int cuDeviceGetName(char* name, int length, int device) {
+    std::snprintf(name, length, "stand-in %d", device);
+    return SUCCESS;
+}
+int cuDeviceTotalMem_v2(size_t* bytes, int device) { size_t free; memory_usage(device, &free, bytes); return SUCCESS; }
+int cuDeviceGetUuid_v2(char* uuid, int device) { std::memset(uuid, device, 16); return SUCCESS; }
+int cuDeviceGetAttribute(int* value, int attribute, int) {
+    switch (attribute) {
+        case 1: *value = 1024; break;        // threads per block
+        case 8: *value = 48 << 10; break;    // shared memory per block
+        case 10: *value = 32; break;         // warp
+        case 16: *value = 4; break;          // multiprocessors: few, so that grids stay small
+        case 39: *value = 2048; break;       // threads per multiprocessor
+        case 41: *value = 1; break;          // one address space
+        case 75: *value = 8; break;          // compute capability
+        case 76: *value = 0; break;
+        case 97: *value = 163 << 10; break;  // shared memory per block, by opting in
+        case 115: *value = 1; break;         // cuMemAllocAsync
+        default: *value = 0;
+    }
+    return SUCCESS;
+}
+int cuDeviceCanAccessPeer(int* can, int device, int peer) { *can = device != peer; return SUCCESS; }
+int cuCtxEnablePeerAccess(void* peer, unsigned) { return peer ? SUCCESS : INVALID_CONTEXT; }
+
+int cuDevicePrimaryCtxRetain(void** context, int device) { *context = devices[device]; return SUCCESS; }
+int cuDevicePrimaryCtxRelease_v2(int) { return SUCCESS; }
+int cuCtxSetCurrent(void* context) { current = static_cast<Device*>(context); return SUCCESS; }
+int cuCtxGetCurrent(void** context) { *context = current; return SUCCESS; }
+int cuCtxGetDevice(int* device) {
+    if (!current) return INVALID_CONTEXT;
+    *device = current->number;
+    return SUCCESS;
+}
+int cuCtxSynchronize() {
+    Lock l(driver_lock);
+    if (!current) return INVALID_CONTEXT;
+    for (Stream* s : streams)
+        if (s->device == current && s->last) queue_run_until(s->last);
+    return finished(queue_failure());
+}
+
+int cuStreamCreate(void** stream, unsigned) {
+    Lock l(driver_lock);
+    if (!current) return INVALID_CONTEXT;
+    auto* made = new Stream{current, nullptr};
+    streams.insert(made);
+    *stream = made;
+    return SUCCESS;
+}
+int cuStreamCreateWithPriority(void** stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
+int cuStreamDestroy_v2(void* stream) {
+    Lock l(driver_lock);
+    return streams.erase(static_cast<Stream*>(stream)) ? SUCCESS : INVALID_HANDLE;  // its work still runs
+}
+int cuStreamSynchronize(void* stream) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    if (!s) return INVALID_HANDLE;
+    if (!s->last) return SUCCESS;
+    return finished(queue_run_until(s->last));
+}
+int cuStreamQuery(void* stream) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    if (!s) return INVALID_HANDLE;
+    queue_step();
+    return !s->last || s->last->done ? SUCCESS : NOT_READY;
+}
+int cuStreamIsCapturing(void*, int* status) { *status = 0; return SUCCESS; }
+int cuStreamBeginCapture_v2(void*, int) { return NOT_SUPPORTED; }
+int cuStreamEndCapture(void*, void**) { return NOT_SUPPORTED; }
+int cuStreamWaitEvent(void* stream, void* event, unsigned) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    auto* e = static_cast<Event*>(event);
+    if (!s || !events.count(e)) return INVALID_HANDLE;
+    push(s, "event wait", {}, [] { return std::string(); }, e->recorded);
+    return SUCCESS;
+}
+
+int cuEventCreate(void** event, unsigned) {
+    Lock l(driver_lock);
+    if (!current) return INVALID_CONTEXT;
+    auto* made = new Event{current, nullptr};
+    events.insert(made);
+    *event = made;
+    return SUCCESS;
+}
+int cuEventDestroy_v2(void* event) {
+    Lock l(driver_lock);
+    return events.erase(static_cast<Event*>(event)) ? SUCCESS : INVALID_HANDLE;
+}
+int cuEventRecord(void* event, void* stream) {
+    Lock l(driver_lock);
+    auto* e = static_cast<Event*>(event);
+    Stream* s = stream_of(stream);
+    if (!s || !events.count(e) || e->device != s->device) return INVALID_HANDLE;
+    push(s, "event record", {}, [] { return std::string(); });
+    e->recorded = s->last;
+    return SUCCESS;
+}
+int cuEventSynchronize(void* event) {
+    Lock l(driver_lock);
+    auto* e = static_cast<Event*>(event);
+    if (!events.count(e)) return INVALID_HANDLE;
+    return e->recorded ? finished(queue_run_until(e->recorded)) : SUCCESS;
+}
+int cuEventQuery(void* event) {
+    Lock l(driver_lock);
+    auto* e = static_cast<Event*>(event);
+    if (!events.count(e)) return INVALID_HANDLE;
+    if (e->recorded && !e->recorded->done) queue_step();
+    return !e->recorded || e->recorded->done ? SUCCESS : NOT_READY;
+}
+// Operations between the two, as thousandths: there is no time here.
+int cuEventElapsedTime_v2(float* ms, void* from, void* to) {
+    Lock l(driver_lock);
+    auto *a = static_cast<Event*>(from), *b = static_cast<Event*>(to);
+    if (!events.count(a) || !events.count(b) || !a->recorded || !b->recorded) return INVALID_HANDLE;
+    if (!a->recorded->done || !b->recorded->done) return NOT_READY;
+    *ms = (static_cast<float>(b->recorded->done_at) - static_cast<float>(a->recorded->done_at)) / 1000;
+    return SUCCESS;
+}
+
+int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
+    Lock l(driver_lock);
+    if (!current) return INVALID_CONTEXT;
+    *address = memory_allocate(current->number, bytes);
+    return *address ? SUCCESS : bytes ? OUT_OF_MEMORY : INVALID_VALUE;
+}
+int cuMemFree_v2(uint64_t address) {
+    Lock l(driver_lock);
+    cuCtxSynchronize();  // as the driver does
+    return memory_free(address) ? SUCCESS : INVALID_VALUE;
+}
+// In stream order: the memory is there, full of NaN, when the stream comes to this place, but for the stream only.
+int cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    if (!s) return INVALID_HANDLE;
+    *address = memory_allocate(s->device->number, bytes);
+    return *address ? SUCCESS : bytes ? OUT_OF_MEMORY : INVALID_VALUE;
+}
+int cuMemFreeAsync(uint64_t address, void* stream) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    if (!s) return INVALID_HANDLE;
+    if (memory_owner(address, 1) < 0) return INVALID_VALUE;
+    push(s, "free", {}, [=] { return memory_free(address) ? "" : std::string("freed twice"); });
+    return SUCCESS;
+}
+int cuMemGetInfo_v2(size_t* free, size_t* total) {
+    Lock l(driver_lock);
+    if (!current) return INVALID_CONTEXT;
+    memory_usage(current->number, free, total);
+    return SUCCESS;
+}
+int cuMemHostAlloc(void** host, size_t bytes, unsigned) {
+    Lock l(driver_lock);
+    *host = std::malloc(bytes);
+    if (!*host) return OUT_OF_MEMORY;
+    std::memset(*host, 0xff, bytes);
+    pinned[reinterpret_cast<uint64_t>(*host)] = bytes;
+    return SUCCESS;
+}
+int cuMemFreeHost(void* host) {
+    Lock l(driver_lock);
+    queue_run_until(nullptr);  // as the driver does
+    if (!pinned.erase(reinterpret_cast<uint64_t>(host))) return INVALID_VALUE;
+    std::free(host);
+    return SUCCESS;
+}
+
+int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
+    Lock l(driver_lock);
+    return host_to_device(to, from, bytes, stream_of(stream));
+}
+int cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t bytes) {
+    Lock l(driver_lock);
+    const int result = host_to_device(to, from, bytes, stream_of(nullptr));
+    return result ? result : cuStreamSynchronize(nullptr);
+}
+int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream) {
+    Lock l(driver_lock);
+    return device_to_host(to, from, bytes, stream_of(stream));
+}
+int cuMemcpyDtoH_v2(void* to, uint64_t from, size_t bytes) {
+    Lock l(driver_lock);
+    const int result = device_to_host(to, from, bytes, stream_of(nullptr));
+    return result ? result : cuStreamSynchronize(nullptr);
+}
+int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    if (!s) return INVALID_HANDLE;
+    const int owner = memory_owner(to, bytes);
+    if (owner < 0 || owner != memory_owner(from, bytes)) return INVALID_VALUE;
+    return copy(s, "copy within a device", reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes, {owner});
+}
+int cuMemcpyPeerAsync(uint64_t to, void* to_context, uint64_t from, void* from_context, size_t bytes, void* stream) {
+    Lock l(driver_lock);
+    Stream* s = stream_of(stream);
+    if (!s) return INVALID_HANDLE;
+    const int target = memory_owner(to, bytes), source = memory_owner(from, bytes);
+    if (target < 0 || source < 0 || devices[target] != to_context || devices[source] != from_context) return INVALID_VALUE;
+    if (target != source) peer_bytes += bytes;
+    return copy(s, "peer copy", reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes, {target, source});
+}
+int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void* stream) {
+    Lock l(driver_lock);
+    return set_bytes(to, value, bytes, stream_of(stream));
+}
+int cuMemsetD8_v2(uint64_t to, unsigned char value, size_t bytes) {
+    Lock l(driver_lock);
+    return set_bytes(to, value, bytes, stream_of(nullptr));
+}
+
+int cuModuleLoadData(void** module, const void* image) {
+    Lock l(driver_lock);
+    if (!current) return INVALID_CONTEXT;
+    auto made = std::make_unique<Module>();
+    made->device = current;
+    if (!names_of(static_cast<const char*>(image), made->names)) return INVALID_IMAGE;
+    *module = made.release();
+    return SUCCESS;
+}
+int cuModuleUnload(void*) { return SUCCESS; }
+int cuModuleGetFunction(void** function, void* module, const char* name) {
+    Lock l(driver_lock);
+    auto* m = static_cast<Module*>(module);
+    const AlxKernel* kernel = m->names.count(name) ? alx_find_kernel(name) : nullptr;
+    if (!kernel) return NOT_FOUND;
+    Function*& f = m->functions[name];
+    if (!f) f = new Function{kernel, m->device};
+    *function = f;
+    return SUCCESS;
+}
+int cuFuncGetAttribute(int* value, int attribute, void*) {
+    *value = attribute == 0 ? 1024 : attribute == 4 ? 32 : 0;
+    return SUCCESS;
+}
+int cuFuncSetAttribute(void* function, int attribute, int value) {
+    if (attribute == 8) static_cast<Function*>(function)->shared_limit = value;
+    return SUCCESS;
+}
+int cuFuncSetCacheConfig(void*, int) { return SUCCESS; }
+
+int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                   unsigned shared, void* stream, void** args, void**) {
+    Lock l(driver_lock);
+    auto* f = static_cast<Function*>(function);
+    Stream* s = stream_of(stream);
+    if (!s || s->device != f->device) return INVALID_HANDLE;
+    if (!gx || !gy || !gz || gy > 65535 || gz > 65535 || !bx || !by || !bz || size_t{bx} * by * bz > 1024 ||
+        shared > f->shared_limit)
+        return INVALID_VALUE;
+    auto values = std::make_shared<std::vector<std::vector<uint64_t>>>();
+    for (size_t i = 0; i < f->kernel->count; i++) {
+        values->emplace_back((f->kernel->sizes[i] + 7) / 8);
+        std::memcpy(values->back().data(), args[i], f->kernel->sizes[i]);
+    }
+    const AlxKernel* kernel = f->kernel;
+    static uint64_t launches = 0;
+    const unsigned order = ++launches % 7;
+    push(s, std::string("kernel ") + kernel->name + " of device " + std::to_string(s->device->number),
+         {s->device->number}, [=] {
+             const unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};
+             std::vector<void*> pointers;
+             for (auto& value : *values) pointers.push_back(value.data());
+             char error[512];
+             return alx_run_kernel(*kernel, grid, block, shared, pointers.data(), order, error, sizeof error)
+                        ? std::string(error) : std::string();
+         });
+    return SUCCESS;
+}
+int cuLaunchHostFunc(void* stream, void (*run)(void*), void* data) {
+    return alx_driver_enqueue(stream, "host function", run, data);
+}
+
+int cuGetErrorName(int code, const char** text) {
+    switch (code) {
+        case SUCCESS: *text = "CUDA_SUCCESS"; break;
+        case INVALID_VALUE: *text = "CUDA_ERROR_INVALID_VALUE"; break;
+        case OUT_OF_MEMORY: *text = "CUDA_ERROR_OUT_OF_MEMORY"; break;
+        case NO_DEVICE: *text = "CUDA_ERROR_NO_DEVICE"; break;
+        case INVALID_DEVICE: *text = "CUDA_ERROR_INVALID_DEVICE"; break;
+        case INVALID_IMAGE: *text = "CUDA_ERROR_INVALID_IMAGE"; break;
+        case INVALID_CONTEXT: *text = "CUDA_ERROR_INVALID_CONTEXT"; break;
+        case INVALID_HANDLE: *text = "CUDA_ERROR_INVALID_HANDLE"; break;
+        case NOT_FOUND: *text = "CUDA_ERROR_NOT_FOUND"; break;
+        case NOT_READY: *text = "CUDA_ERROR_NOT_READY"; break;
+        case LAUNCH_FAILED: *text = "CUDA_ERROR_LAUNCH_FAILED"; break;
+        default: *text = "CUDA_ERROR_NOT_SUPPORTED";
+    }
+    return SUCCESS;
+}
+int cuGetErrorString(int code, const char** text) { return cuGetErrorName(code, text); }
+
+}  // extern "C"

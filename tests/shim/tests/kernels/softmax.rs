@@ -1,0 +1,97 @@
+use crate::{Grid, close, golden, in_every_order, values, wide};
+
+fn score(logits: &[f32], label: &[u32], classes: usize, threads: usize) -> Vec<f32> {
+    let n = label.len();
+    in_every_order("softmax_score", Grid(n, threads, 0), &vec![f32::NAN; 3 * n], |score| {
+        vec![logits.into(), label.into(), score.into(), (n as i32).into(), (classes as i32).into()]
+    })
+}
+
+fn gradient(
+    logits: &[f32],
+    label: &[u32],
+    classes: usize,
+    threads: usize,
+    first: usize,
+    count: usize,
+) -> Vec<f32> {
+    let n = label.len();
+    in_every_order("softmax_gradient", Grid(n, threads, 0), &vec![f32::NAN; n * count], |gradient| {
+        let sizes = [classes, first, count].map(|v| (v as i32).into());
+        [vec![logits.into(), label.into(), gradient.into()], sizes.into()].concat()
+    })
+}
+
+#[test]
+fn loss_rank_gradient_and_probability() {
+    for (classes, threads) in [(1000usize, 256usize), (10, 64), (1, 32)] {
+        // Rounded, so that equal scores are common; one row far from zero, where exp would overflow.
+        let mut logits: Vec<f32> = values(6 * classes, 1).iter().map(|v| (v * 8.0).round() / 4.0).collect();
+        logits[..classes].iter_mut().for_each(|v| *v += 300.0);
+        let first_of_best =
+            |row: &[f32]| (0..classes).max_by(|&a, &b| row[a].total_cmp(&row[b]).then(b.cmp(&a)));
+        // Labels that rank first, and others.
+        let label: Vec<u32> = (0..6)
+            .map(|n| {
+                if n % 2 == 0 {
+                    n * 37 % classes
+                } else {
+                    first_of_best(&logits[n * classes..][..classes]).expect("a class")
+                }
+            })
+            .map(|class| class as u32)
+            .collect();
+        let score = score(&logits, &label, classes, threads);
+        let whole = gradient(&logits, &label, classes, threads, 0, classes);
+        let probability =
+            in_every_order("softmax_forward", Grid(6, threads, 0), &vec![f32::NAN; 6 * classes], |out| {
+                vec![(&logits).into(), out.into(), (classes as i32).into()]
+            });
+        let (first, count) = (classes / 3, classes - classes / 3);
+        let slice = gradient(&logits, &label, classes, threads, first, count);
+        for n in 0..6 {
+            let row = wide(&logits[n * classes..][..classes]);
+            let target = label[n] as usize;
+            let highest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            let sum: f64 = row.iter().map(|v| (v - highest).exp()).sum();
+            let p: Vec<f64> = row.iter().map(|v| (v - highest).exp() / sum).collect();
+            let mut order: Vec<usize> = (0..classes).collect();
+            order.sort_by(|&a, &b| row[b].total_cmp(&row[a]).then(a.cmp(&b)));
+            let rank = order.iter().position(|&c| c == target).expect("a class");
+            let loss = -p[target].ln();
+            assert!((f64::from(score[n]) - loss).abs() < 2e-6 * (1.0 + loss), "row {n}");
+            assert_eq!(
+                [score[6 + n], score[12 + n]],
+                [rank < 1, rank < 5].map(f32::from),
+                "row {n}, rank {rank}"
+            );
+            close("probability", &probability[n * classes..][..classes], &p, 1e-6);
+            let expected: Vec<f64> = (0..classes).map(|c| p[c] - f64::from(c == target)).collect();
+            close("gradient", &whole[n * classes..][..classes], &expected, 1e-6);
+            assert_eq!(slice[n * count..][..count], whole[n * classes + first..][..count], "row {n}");
+        }
+    }
+}
+
+#[test]
+fn nan_and_unknown_labels_never_count_as_right() {
+    let nan = f32::NAN;
+    let logits = [1.0, nan, 3.0, nan, nan, nan, 0.0, 1.0, 2.0];
+    let score = score(&logits, &[2, 0, u32::MAX], 3, 32);
+    assert!(score[..3].iter().all(|loss| loss.is_nan()), "{score:?}");
+    // Of three classes a known label is always among the best five.
+    assert_eq!(score[3..], [0.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+}
+
+#[test]
+fn golden() {
+    let Some(g) = golden::ops() else { return };
+    let (logits, label) = (g.floats("softmax_xent.x0"), g.words("softmax_xent.label"));
+    let batch = label.len() as f64;
+    let mean = wide(&score(&logits, &label, 7, 32)[..label.len()]).iter().sum::<f64>() / batch;
+    let expected = f64::from(g.floats("softmax_xent.y")[0]);
+    assert!((mean - expected).abs() <= 1e-5 * expected, "{mean}, expected {expected}");
+    // Theirs is the gradient of the mean.
+    let dx: Vec<f64> = wide(&g.floats("softmax_xent.dx0")).iter().map(|v| v * batch).collect();
+    close("softmax_xent", &gradient(&logits, &label, 7, 32, 0, 7), &dx, 1e-5);
+}
