@@ -5,7 +5,7 @@ use alexnet_cpu::CpuBackend;
 use alexnet_net::oracle::Oracle;
 use alexnet_net::{Backend, Layer, Net, Network, Parameters, UpdateRule};
 
-use crate::golden_ops::{Golden, assert_close};
+use crate::golden::{Golden, assert_close};
 
 /// The nets of tests/golden: widths ÷ 8, fc6 and fc7 of 64 units, 10 classes.
 fn narrow(preset: &str, columns: usize) -> (Net, Golden) {
