@@ -102,11 +102,12 @@ fn two_hundred_flipped_bytes_are_found() {
         assert!(found.contains(name.as_str()), "byte {place} of {name}: {found:?}");
         fs::write(out.join(name), bytes).unwrap();
     }
-    let mut damaged = files[1].1.clone();
+    let (name, bytes) = files.iter().find(|(name, _)| name == "train-00001.shard").unwrap();
+    let mut damaged = bytes.clone();
     damaged[4096 + 64 * 64 * 3 + 5] ^= 1;
-    fs::write(out.join(&files[1].0), damaged).unwrap();
+    fs::write(out.join(name), damaged).unwrap();
     let said = run("imagenet-pack", args!["verify", &out]).ends(1);
-    assert!(said.out.contains(&files[1].0) || said.err.contains(&files[1].0), "{said:?}");
+    assert!(said.out.contains("train-00001.shard: record 1:"), "{said:?}");
 }
 
 #[test]
