@@ -9,6 +9,7 @@ use crate::network::{BatchScore, DropoutKey, Network};
 use crate::operation::Dropout;
 use crate::placement::ParameterRange;
 use crate::program::Step;
+use crate::timing::Pass;
 
 impl DropoutLayer {
     fn purpose(self) -> Purpose {
@@ -131,7 +132,9 @@ impl<B: Backend> Network<B> {
     /// Runs the net on the uploaded batch.
     pub(crate) fn forward(&mut self, mode: Mode) -> Result<(), Error> {
         for number in 0..self.program.steps.len() {
+            let start = self.clock()?;
             self.step_forward(number, mode)?;
+            self.lap(start, number, Pass::Forward)?;
         }
         let logits = self.program.logits;
         if let Some(site) = self.program.sites.iter().position(|site| !site.reduced) {

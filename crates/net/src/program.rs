@@ -30,6 +30,8 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub steps: Vec<Step>,
+    /// What each step does, for people.
+    pub names: Vec<String>,
     /// Values per sample of each tensor on each device. Tensor 0 is the input, whole on every device.
     pub tensors: Vec<Vec<usize>>,
     /// As `tensors`, for the masks of dropout.
@@ -62,6 +64,7 @@ impl Program {
         // The logits' gather is not a step: nothing comes back through it.
         if let Some(Step::Gather { .. }) = compiler.program.steps.last() {
             compiler.program.steps.pop();
+            compiler.program.names.pop();
         }
         Ok(compiler.program)
     }
@@ -74,6 +77,7 @@ impl Program {
         });
         Program {
             steps: Vec::new(),
+            names: Vec::new(),
             tensors: vec![vec![net.input_shape().len(); devices]],
             masks: Vec::new(),
             places: Vec::new(),
@@ -147,6 +151,7 @@ impl Compiler<'_> {
         let site = self.program.sites.len();
         self.program.sites.push(ExchangeSite { reader: reader.to_owned(), exchange, reduced });
         self.program.steps.push(Step::Gather { site, from, to });
+        self.program.names.push(format!("exchange before {reader}"));
         to
     }
 
@@ -240,6 +245,7 @@ impl Compiler<'_> {
             }
         };
         self.program.steps.push(step);
+        self.program.names.push(layer.label().to_owned());
     }
 
     fn next_weight(&mut self) -> usize {
