@@ -42,7 +42,15 @@ impl<B: Backend> Network<B> {
             self.scored = false;
             return Ok(());
         }
-        self.upload_batch(pixels, Some(labels))?;
+        self.load(pixels, labels)?;
+        self.train_loaded(key)
+    }
+
+    /// As [`Network::train_batch`], of the batch that [`Network::load`] or [`Network::load_with`] brought.
+    ///
+    /// # Errors
+    /// A device failed.
+    pub fn train_loaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
         self.forward(Mode::Training(key))?;
         self.compute_score()?;
         self.backward(key.is_some())?;

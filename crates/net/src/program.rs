@@ -102,6 +102,22 @@ impl Net {
     pub fn exchanges(&self, devices: usize) -> Result<Vec<ExchangeSite>, Error> {
         Ok(Program::new(self, &Placement::new(self, devices)?)?.sites)
     }
+
+    /// Bytes that each of `devices` devices holds for training with batches of `max_batch`: parameters, velocities,
+    /// gradients and activations, without a backend's workspaces.
+    ///
+    /// # Errors
+    /// As [`Net::exchanges`].
+    pub fn device_bytes(&self, devices: usize, max_batch: usize) -> Result<Vec<u64>, Error> {
+        let placement = Placement::new(self, devices)?;
+        let program = Program::new(self, &placement)?;
+        let bytes = |device: usize| {
+            let sum = |lens: &[Vec<usize>]| lens.iter().map(|lens| lens[device]).sum::<usize>();
+            let floats = sum(&program.tensors) + sum(&program.masks) + 2 * program.gradient_len(device);
+            (12 * placement.flat_len(device) + max_batch * (4 * floats + sum(&program.places))) as u64
+        };
+        Ok((0..devices).map(bytes).collect())
+    }
 }
 
 struct Compiler<'a> {
