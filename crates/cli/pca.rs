@@ -74,9 +74,9 @@ fn scan(split: &SplitSet, quiet: bool) -> anyhow::Result<Moments> {
 
 fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
     say(format_args!("{photos} training photos, {} pixels, grey levels 0..255", s.count))?;
-    say(format_args!("{:<24}{:>10}{:>10}{:>10}", "", "red", "green", "blue"))?;
+    say(format_args!("{:<31}{:>10}{:>10}{:>10}", "", "red", "green", "blue"))?;
     let row = |name: &str, v: [f64; 3], digits: usize| {
-        say(format_args!("{name:<24}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
+        say(format_args!("{name:<31}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
     };
     row("mean", s.mean, 3)?;
     row("standard deviation", s.std, 3)?;
@@ -85,7 +85,7 @@ fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
         row(name, covariance, 2)?;
     }
     say("")?;
-    say(format_args!("{:<24}{:>10}{:>10}{:>10}", "principal axis", "1", "2", "3"))?;
+    say(format_args!("{:<31}{:>10}{:>10}{:>10}", "principal axis", "1", "2", "3"))?;
     let total: f64 = s.eigenvalues.iter().sum();
     row("eigenvalue", s.eigenvalues, 2)?;
     row("share of variance, %", s.eigenvalues.map(|v| 100.0 * v / total), 2)?;
@@ -114,7 +114,7 @@ fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
 
 fn compare(name: &str, published: &Published, s: &Statistics) -> anyhow::Result<()> {
     let row = |label: &str, v: [f64; 3], digits: usize| {
-        say(format_args!("{label:<24}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
+        say(format_args!("{label:<31}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
     };
     row(&format!("{name} √eigenvalue"), published.deviations, 3)?;
     let sigmas = s.sigmas();
