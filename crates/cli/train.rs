@@ -165,6 +165,9 @@ pub fn prepare(
     };
     let (mean_image, colour_name, statistics) = colour(args, &records, &recipe)?;
     let (subset, validation, validation_name) = validation(args, &set, &records)?;
+    if args.steps == Some(0) || args.epochs == Some(0) {
+        return Err(Refusal::new("a run of no updates", "give --epochs or --steps at least 1").into());
+    }
     let length = match (args.steps, args.epochs) {
         (Some(steps), _) => Length::Steps(steps),
         (None, Some(epochs)) => Length::Epochs(epochs),
