@@ -42,10 +42,19 @@ impl<B: Backend> Network<B> {
             return Ok(());
         }
         self.upload_batch(pixels, Some(labels))?;
+        self.train_uploaded(key)
+    }
+
+    /// Both passes on the batch that is on the devices.
+    fn train_uploaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
+        let sent = |network: &Self| network.backend.exchanged_bytes().unwrap_or(network.exchanged);
+        let before = sent(self);
         self.forward(Mode::Training(key))?;
         self.compute_score()?;
         self.backward(key.is_some())?;
         self.accumulated = true;
+        self.traffic.samples += self.n as u64;
+        self.traffic.bytes += sent(self) - before;
         Ok(())
     }
 
