@@ -45,6 +45,10 @@ impl Backend for CudaBackend {
         self.devices.len()
     }
 
+    fn exchanged_bytes(&self) -> Option<u64> {
+        Some(self.devices.iter().map(|device| device.received.get()).sum())
+    }
+
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
         self.devices[device].zeros(len)
     }

@@ -35,8 +35,9 @@ fn meet(devices: &[Device]) -> Result<(), DeviceError> {
     Ok(())
 }
 
-/// `len` values from one device to another, on the target's stream.
+/// `len` values from one device to another, on the target's stream, which counts them.
 fn peer_copy(from: (&Device, u64), to: (&Device, u64), len: usize) -> Result<(), DeviceError> {
+    to.0.received.set(to.0.received.get() + 4 * len as u64);
     let fail = || failed(to.0.number, "copy from a peer");
     to.0.context.bind_to_thread().map_err(fail())?;
     let (source, target) = (from.0.context.cu_ctx(), to.0.context.cu_ctx());
