@@ -102,11 +102,7 @@ fn every_preset_and_number_of_columns_trains() {
     {
         let out = fresh(&format!("train-{net}-{columns}"));
         let more = ["--steps", "2", "--net", net, "--recipe", recipe, "--columns", columns];
-        let args: Vec<_> = training(&out, &more).into_iter().collect();
-        // clap takes a flag once: drop the helper's own --net.
-        let at = args.iter().position(|a| a == "--net").unwrap();
-        let args = [&args[..at], &args[at + 2..]].concat();
-        run("train", args).ends(0);
+        run("train", training(&out, &more)).ends(0);
         let log = fs::read_to_string(out.join("log.jsonl")).unwrap();
         let losses: Vec<f64> = log
             .lines()

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use alexnet_datasets::statistics::{FB_RESNET, KRIZHEVSKY, Published};
 use alexnet_load::Lighting;
-use alexnet_pack::pca::{Statistics, angle};
+use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, Moments, ShardSet, Split, SplitSet};
 use anyhow::Context;
 use clap::Parser;
@@ -74,9 +74,9 @@ fn scan(split: &SplitSet, quiet: bool) -> anyhow::Result<Moments> {
 
 fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
     say(format_args!("{photos} training photos, {} pixels, grey levels 0..255", s.count))?;
-    say(format_args!("{:<24}{:>10}{:>10}{:>10}", "", "red", "green", "blue"))?;
+    say(format_args!("{:<31}{:>10}{:>10}{:>10}", "", "red", "green", "blue"))?;
     let row = |name: &str, v: [f64; 3], digits: usize| {
-        say(format_args!("{name:<24}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
+        say(format_args!("{name:<31}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
     };
     row("mean", s.mean, 3)?;
     row("standard deviation", s.std, 3)?;
@@ -85,18 +85,17 @@ fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
         row(name, covariance, 2)?;
     }
     say("")?;
-    say(format_args!("{:<24}{:>10}{:>10}{:>10}", "principal axis", "1", "2", "3"))?;
+    say(format_args!("{:<31}{:>10}{:>10}{:>10}", "principal axis", "1", "2", "3"))?;
     let total: f64 = s.eigenvalues.iter().sum();
     row("eigenvalue", s.eigenvalues, 2)?;
     row("share of variance, %", s.eigenvalues.map(|v| 100.0 * v / total), 2)?;
-    let deviations = s.eigenvalues.map(f64::sqrt);
-    row("√eigenvalue", deviations, 3)?;
+    row("√eigenvalue", s.sigmas(), 3)?;
     for (c, name) in ["red", "green", "blue"].iter().enumerate() {
         row(name, s.eigenvectors.map(|vector| vector[c]), 5)?;
     }
     for (name, published) in [("Krizhevsky's", &KRIZHEVSKY), ("fb.resnet.torch's", &FB_RESNET)] {
         say("")?;
-        compare(name, published, s, deviations)?;
+        compare(name, published, s)?;
     }
     say("")?;
     say("what lighting adds, RMS grey levels")?;
@@ -113,13 +112,12 @@ fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
     row("0.1 · eigenvalue, [0,1]", rms(Lighting::by_eigenvalue(s.eigenvectors, s.eigenvalues)), 3)
 }
 
-fn compare(name: &str, published: &Published, s: &Statistics, deviations: [f64; 3]) -> anyhow::Result<()> {
+fn compare(name: &str, published: &Published, s: &Statistics) -> anyhow::Result<()> {
     let row = |label: &str, v: [f64; 3], digits: usize| {
-        say(format_args!("{label:<24}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
+        say(format_args!("{label:<31}{:>10.digits$}{:>10.digits$}{:>10.digits$}", v[0], v[1], v[2]))
     };
     row(&format!("{name} √eigenvalue"), published.deviations, 3)?;
-    let ratio = |i: usize| deviations[i] / published.deviations[i];
-    row("  ours / theirs", std::array::from_fn(ratio), 4)?;
-    let degrees = |i: usize| angle(&s.eigenvectors[i], &published.eigenvectors[i]);
-    row("  angle, degrees", std::array::from_fn(degrees), 2)
+    let sigmas = s.sigmas();
+    row("  ours / theirs", std::array::from_fn(|i| sigmas[i] / published.deviations[i]), 4)?;
+    row("  angle, degrees", s.angles_to(published), 2)
 }

@@ -23,7 +23,7 @@ use crate::watch::Watch;
 
 /// Train the AlexNet of 2012 on a packed set.
 #[derive(Parser, Clone)]
-#[command(name = "train", version)]
+#[command(name = "train", version, args_override_self = true)]
 pub struct Args {
     /// Folder of a packed set
     #[arg(long, required_unless_present_any = ["sample", "summary"])]

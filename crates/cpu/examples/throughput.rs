@@ -1,5 +1,7 @@
 //! Images a second of the full-size net on synthetic pixels:
-//! `cargo run --release -p alexnet-cpu --example throughput -- [paper|original] [batch] [threads] [steps] [columns]`
+//! `cargo run --release -p alexnet-cpu --example throughput -- [paper|original] [batch] [threads] [steps] [columns] [time]`
+//!
+//! With `time`, the fastest time of each layer and pass is printed as well.
 
 use std::time::Instant;
 
@@ -20,6 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         (0..batch * net.input_shape().len()).map(|i| (i * 7919 % 251) as f32 - 125.0).collect();
     let labels: Vec<u32> = (0..batch as u32).map(|i| i * 31 % 1000).collect();
 
+    network.set_timing(arguments.iter().any(|a| a == "time"));
     let mut step = |position: u64| -> Result<f64, Box<dyn std::error::Error>> {
         let key = DropoutKey { seed: 1, epoch: 0, first_position: position };
         network.train_batch(&pixels, &labels, Some(key))?;
@@ -38,6 +41,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         network.evaluate(&pixels, &labels)?;
     }
     let forward = (steps * batch) as f64 / start.elapsed().as_secs_f64();
+    let timings = network.timings();
+    for timing in timings {
+        println!("{:<14}{:<18}{:>9.2}", timing.name, format!("{:?}", timing.pass), 1e3 * timing.seconds);
+    }
     println!(
         "{preset}, {columns} columns, batch {batch}, {threads} threads: {training:.1} images/s in training, {forward:.1} forward; loss {loss:.4}"
     );

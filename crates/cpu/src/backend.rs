@@ -7,7 +7,7 @@ use alexnet_net::{
 
 use crate::elementwise::Sum;
 use crate::workers::Workers;
-use crate::{convolution, dense, dropout, elementwise, normalisation, pooling, softmax};
+use crate::{convolution, dense, dropout, elementwise, normalisation, pooling, softmax, within_map};
 
 /// The CPU as one device or several simulated ones. Buffers are vectors; the devices share threads and workspaces
 /// and run one after another.
@@ -104,6 +104,7 @@ impl Backend for CpuBackend {
     }
 
     fn reserve_dense(&mut self, _: usize, op: &Dense, n: usize) -> Done {
+        self.workers.reserve(dense::scratch_len());
         self.share(dense::shared_len(op, n));
         Ok(())
     }
@@ -230,8 +231,8 @@ impl Backend for CpuBackend {
     }
 
     fn within_map_forward(&mut self, _: usize, op: &WithinMap, n: usize, x: &Floats, y: &mut Floats) -> Done {
-        self.workers.reserve(normalisation::within_scratch_len(op.height * op.width));
-        normalisation::within_map_forward(&self.workers, op, n, x, y);
+        self.workers.reserve(within_map::scratch_len(op));
+        within_map::forward(&self.workers, op, n, x, y);
         Ok(())
     }
 
@@ -244,8 +245,8 @@ impl Backend for CpuBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.workers.reserve(normalisation::within_scratch_len(op.height * op.width));
-        normalisation::within_map_backward(&self.workers, op, n, x, dy, dx);
+        self.workers.reserve(within_map::scratch_len(op));
+        within_map::backward(&self.workers, op, n, x, dy, dx);
         Ok(())
     }
 

@@ -34,6 +34,12 @@ fn places_at_a_time(op: &Convolution) -> usize {
     op.window().div_ceil(blocks)
 }
 
+/// Whether the input gradient is taken by turned kernels. Lowering dy costs in proportion to the outputs, summing
+/// patches in proportion to the inputs.
+fn turns(op: &Convolution) -> bool {
+    op.stride == 1 && op.outputs <= op.inputs
+}
+
 fn turned(op: &Convolution) -> Convolution {
     Convolution {
         inputs: op.outputs,
@@ -51,7 +57,7 @@ fn turned(op: &Convolution) -> Convolution {
 /// Values a thread's workspace must hold.
 pub fn scratch_len(op: &Convolution) -> usize {
     let forward = |op: &Convolution| op.window() * rows_at_a_time(op) * op.out_width;
-    let backward = if op.stride == 1 { forward(&turned(op)) } else { op.window() * op.positions() };
+    let backward = if turns(op) { forward(&turned(op)) } else { forward(op) };
     let weights = places_at_a_time(op) * op.positions();
     forward(op).max(backward).max(weights)
 }
@@ -107,7 +113,7 @@ fn finish(map: &mut [f32], bias: f32, rectify: bool) {
     }
 }
 
-/// dx from dy. `shared` holds the turned kernels.
+/// dx from dy. `shared` holds the turned or transposed kernels.
 pub fn backward_input(
     workers: &Workers,
     op: &Convolution,
@@ -117,22 +123,38 @@ pub fn backward_input(
     dx: &mut [f32],
     shared: &mut [f32],
 ) {
-    if op.stride == 1 {
+    if turns(op) {
         let turned_weights = &mut shared[..op.weight_len()];
         turn(workers, op, w, turned_weights);
         return forward(workers, &turned(op), n, dy, turned_weights, None, dx);
     }
     let (window, positions, outputs) = (op.window(), op.positions(), op.outputs / op.groups);
     let output = outputs * positions;
+    let transposed = &mut shared[..op.weight_len()];
+    workers.blocks(transposed, outputs, |row, to, _| {
+        let (group, place) = (row / window, row % window);
+        for (o, to) in to.iter_mut().enumerate() {
+            *to = w[(group * outputs + o) * window + place];
+        }
+    });
+    let transposed = &shared[..op.weight_len()];
+    let step = rows_at_a_time(op);
     workers.blocks(&mut dx[..n * op.input_len()], op.input_len() / op.groups, |block, dx, scratch| {
         let group = block % op.groups;
-        let w = Matrix::rows_of(window, &w[group * outputs * window..][..outputs * window]).transposed();
-        let dy = Matrix::rows_of(positions, &dy[block * output..][..output]);
-        let lowered = &mut scratch[..window * positions];
-        let to = MatrixMut { values: lowered, row: positions, column: 1 };
-        multiply(window, positions, outputs, w, dy, to, false);
+        let w = Matrix::rows_of(outputs, &transposed[group * outputs * window..][..outputs * window]);
+        let dy = &dy[block * output..][..output];
         dx.fill(0.0);
-        add_patches(op, lowered, dx);
+        let mut row = 0;
+        while row < op.out_height {
+            let rows = row..(row + step).min(op.out_height);
+            let columns = rows.len() * op.out_width;
+            let dy = Matrix::rows_of(positions, &dy[row * op.out_width..]);
+            let lowered = &mut scratch[..window * columns];
+            let to = MatrixMut { values: &mut *lowered, row: columns, column: 1 };
+            multiply(window, columns, outputs, w, dy, to, false);
+            add_patches(op, lowered, rows.clone(), dx);
+            row = rows.end;
+        }
     });
 }
 

@@ -12,6 +12,14 @@ use crate::workers::Workers;
 /// Outputs or inputs of a block.
 const WIDTH: usize = 256;
 
+/// Outputs whose weights are brought together at a time for the input gradient: 512 KiB with [`WIDTH`] inputs.
+const DEPTH: usize = 512;
+
+/// Values a thread's workspace must hold.
+pub fn scratch_len() -> usize {
+    WIDTH * DEPTH
+}
+
 /// Values the shared workspace must hold for batches of `n`.
 pub fn shared_len(op: &Dense, n: usize) -> usize {
     n * op.inputs.max(op.outputs)
@@ -68,14 +76,23 @@ pub fn backward_input(
 ) {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
     let part = width(op, inputs);
-    workers.blocks(&mut shared[..n * op.inputs], n * part, |block, to, _| {
+    workers.blocks(&mut shared[..n * op.inputs], n * part, |block, to, scratch| {
         let first = block * part;
         let (group, count) = (first / inputs, to.len() / n);
-        let w = &w[group * outputs * inputs + first % inputs..(group + 1) * outputs * inputs];
-        let w = Matrix { values: w, row: 1, column: inputs };
-        let dy = Matrix { values: &dy[group * outputs..n * op.outputs], row: 1, column: op.outputs };
-        let to = MatrixMut { values: to, row: 1, column: count };
-        multiply(count, n, outputs, w, dy, to, false);
+        let w = &w[group * outputs * inputs..(group + 1) * outputs * inputs];
+        for o in (0..outputs).step_by(DEPTH) {
+            // Rows of weights are far apart; each is read from memory once, here, and several times from the cache.
+            let depth = DEPTH.min(outputs - o);
+            let near = &mut scratch[..depth * count];
+            for (near, w) in near.chunks_exact_mut(count).zip(w[o * inputs..].chunks_exact(inputs)) {
+                near.copy_from_slice(&w[first % inputs..][..count]);
+            }
+            let near = Matrix { values: near, row: 1, column: count };
+            let dy = &dy[group * outputs + o..n * op.outputs];
+            let dy = Matrix { values: dy, row: 1, column: op.outputs };
+            let to = MatrixMut { values: &mut *to, row: 1, column: count };
+            multiply(count, n, depth, near, dy, to, o > 0);
+        }
     });
     // [block, n, inputs of the block] to [n, inputs].
     let shared = &shared[..n * op.inputs];

@@ -30,6 +30,7 @@ mod lowering;
 mod normalisation;
 mod pooling;
 mod softmax;
+mod within_map;
 mod workers;
 
 pub use backend::CpuBackend;

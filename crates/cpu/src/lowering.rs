@@ -51,22 +51,25 @@ pub fn patches(op: &Convolution, image: &[f32], places: Range<usize>, rows: Rang
     }
 }
 
-/// Adds the matrix of all windows to the image's gradient: the transpose of [`patches`].
-pub fn add_patches(op: &Convolution, matrix: &[f32], image: &mut [f32]) {
+/// Adds the matrix of the windows in output rows `rows` to the image's gradient: the transpose of [`patches`].
+pub fn add_patches(op: &Convolution, matrix: &[f32], rows: Range<usize>, image: &mut [f32]) {
     let square = op.kernel * op.kernel;
     let pixels = op.height * op.width;
-    for (place, line) in matrix.chunks_exact(op.positions()).enumerate() {
+    for (place, line) in matrix.chunks_exact(rows.len() * op.out_width).enumerate() {
         let (channel, ky, kx) = (place / square, place % square / op.kernel, place % op.kernel);
         let map = &mut image[channel * pixels..][..pixels];
         let Range { start, end } = inside(op, kx);
         if start == end {
             continue;
         }
-        for (row, from) in line.chunks_exact(op.out_width).enumerate() {
+        for (row, from) in rows.clone().zip(line.chunks_exact(op.out_width)) {
             let Some(y) = input_row(op, row, ky) else { continue };
             let to = &mut map[y * op.width + start * op.stride + kx - op.padding..];
-            for (to, from) in to.iter_mut().step_by(op.stride).zip(&from[start..end]) {
-                *to += *from;
+            let from = &from[start..end];
+            if op.stride == 1 {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+            } else {
+                to.iter_mut().step_by(op.stride).zip(from).for_each(|(to, from)| *to += from);
             }
         }
     }

@@ -1,9 +1,19 @@
 //! Overlapping max pooling. A block is one map; windows are clipped at the border.
+//!
+//! A row of outputs is taken a strip at a time, place by place: every output of the strip is compared with the same
+//! place of its window before the next place is looked at. That keeps the order in which places win and lets the
+//! compiler compare many outputs at once.
 
 use alexnet_net::MaxPool;
 use rayon::prelude::*;
 
 use crate::workers::Workers;
+
+/// Outputs of a strip.
+const STRIP: usize = 64;
+
+/// Pairs of values that a strip's windows reach at stride 2: windows are at most 15 wide.
+const PAIRS: usize = STRIP + 8;
 
 /// Maxima and the places they came from: the first of equal values, a NaN before all.
 pub fn forward(workers: &Workers, op: &MaxPool, n: usize, x: &[f32], y: &mut [f32], places: &mut [u8]) {
@@ -14,38 +24,75 @@ pub fn forward(workers: &Workers, op: &MaxPool, n: usize, x: &[f32], y: &mut [f3
             .par_chunks_exact_mut(output)
             .zip(places[..maps * output].par_chunks_exact_mut(output))
             .zip(x[..maps * input].par_chunks_exact(input))
-            .for_each(|((y, places), x)| match op.size {
-                // The sizes of the paper, unrolled by the compiler.
-                2 => pool(op, 2, x, y, places),
-                3 => pool(op, 3, x, y, places),
-                size => pool(op, size, x, y, places),
-            });
+            .for_each(|((y, places), x)| workers.wide(Pool { op, x, y, places }));
     });
 }
 
-#[inline(always)]
-fn pool(op: &MaxPool, size: usize, x: &[f32], y: &mut [f32], places: &mut [u8]) {
-    let rows = y.chunks_exact_mut(op.out_width).zip(places.chunks_exact_mut(op.out_width));
-    for (row, (y, places)) in rows.enumerate() {
-        let top = row * op.stride;
-        let height = size.min(op.height - top);
-        for (column, (y, place)) in y.iter_mut().zip(places).enumerate() {
-            let left = column * op.stride;
-            let width = size.min(op.width - left);
-            let mut best = x[top * op.width + left];
-            let mut winner = 0;
-            for ky in 0..height {
-                let line = &x[(top + ky) * op.width + left..][..width];
-                for (kx, &value) in line.iter().enumerate() {
-                    if value > best || (value.is_nan() && !best.is_nan()) {
-                        best = value;
-                        winner = ky * size + kx;
+struct Pool<'a> {
+    op: &'a MaxPool,
+    x: &'a [f32],
+    y: &'a mut [f32],
+    places: &'a mut [u8],
+}
+
+impl pulp::NullaryFnOnce for Pool<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        let Pool { op, x, y, places } = self;
+        let rows = y.chunks_exact_mut(op.out_width).zip(places.chunks_exact_mut(op.out_width));
+        for (row, (y, places)) in rows.enumerate() {
+            let top = row * op.stride;
+            let strips = y.chunks_mut(STRIP).zip(places.chunks_mut(STRIP));
+            for (strip, (y, places)) in strips.enumerate() {
+                let left = strip * STRIP * op.stride;
+                let (mut best, mut winner) = ([0.0f32; STRIP], [0u32; STRIP]);
+                for ky in 0..op.size.min(op.height - top) {
+                    let line = &x[(top + ky) * op.width..][..op.width][left..];
+                    let pairs = if op.stride == 2 { split_pairs(line) } else { [[0.0; PAIRS]; 2] };
+                    for kx in 0..op.size.min(line.len()) {
+                        let place = (ky * op.size + kx) as u32;
+                        let count = (line.len() - kx).div_ceil(op.stride).min(y.len());
+                        let (best, winner) = (&mut best[..count], &mut winner[..count]);
+                        match op.stride {
+                            1 => compare(line[kx..].iter(), place, best, winner),
+                            2 => compare(pairs[kx % 2][kx / 2..].iter(), place, best, winner),
+                            stride => compare(line[kx..].iter().step_by(stride), place, best, winner),
+                        }
                     }
                 }
+                y.copy_from_slice(&best[..y.len()]);
+                places.iter_mut().zip(&winner).for_each(|(place, &winner)| *place = winner as u8);
             }
-            *y = best;
-            *place = winner as u8;
         }
+    }
+}
+
+/// Even and odd values of the part of a line that a strip's windows can reach.
+#[inline(always)]
+fn split_pairs(line: &[f32]) -> [[f32; PAIRS]; 2] {
+    let mut split = [[0.0; PAIRS]; 2];
+    let [even, odd] = &mut split;
+    let pairs = line.chunks_exact(2);
+    // A line of odd length ends in half a pair.
+    if let ([last], Some(even)) = (pairs.remainder(), even.get_mut(line.len() / 2)) {
+        *even = *last;
+    }
+    for ((pair, even), odd) in pairs.zip(even).zip(odd) {
+        *even = pair[0];
+        *odd = pair[1];
+    }
+    split
+}
+
+/// Lets `place` of each window challenge the best so far; place 0 is in every window and comes first.
+#[inline(always)]
+fn compare<'a>(values: impl Iterator<Item = &'a f32>, place: u32, best: &mut [f32], winner: &mut [u32]) {
+    for ((&value, best), winner) in values.zip(best).zip(winner) {
+        let wins = (value > *best) | (value.is_nan() & !best.is_nan()) | (place == 0);
+        *best = if wins { value } else { *best };
+        *winner = if wins { place } else { *winner };
     }
 }
 

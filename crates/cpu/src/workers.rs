@@ -13,6 +13,7 @@ pub const BLOCK: usize = 1 << 14;
 /// A pool of threads and their workspaces.
 pub struct Workers {
     pool: rayon::ThreadPool,
+    arch: pulp::Arch,
     scratch: Vec<Mutex<Vec<f32>>>,
 }
 
@@ -22,7 +23,11 @@ impl Workers {
         let threads = threads.max(1);
         let name = |i| format!("cpu-{i}");
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(name).build()?;
-        Ok(Workers { pool, scratch: (0..threads).map(|_| Mutex::default()).collect() })
+        Ok(Workers {
+            pool,
+            arch: pulp::Arch::new(),
+            scratch: (0..threads).map(|_| Mutex::default()).collect(),
+        })
     }
 
     /// Number of threads.
@@ -38,6 +43,13 @@ impl Workers {
                 scratch.resize(len, 0.0);
             }
         }
+    }
+
+    /// Runs `kernel` with the widest registers the machine has. The kernel must be inlined whole, so it is a struct
+    /// whose `call` is `#[inline(always)]`. Nothing is contracted or reordered: every width gives the same bits.
+    #[inline(always)]
+    pub fn wide<K: pulp::NullaryFnOnce>(&self, kernel: K) -> K::Output {
+        self.arch.dispatch(kernel)
     }
 
     /// Runs `work` on the pool.

@@ -108,3 +108,27 @@ fn a_frozen_layer_stays() {
         assert_eq!(moved, number > 1, "parameter {number}");
     }
 }
+
+/// What cannot be trained on is said, not panicked on.
+#[test]
+fn wrong_batches_are_named() {
+    let net = Net::paper(2, 10).narrowed(8, 64).with_input(96);
+    let mut network = Network::new(CpuBackend::new(1, 1).unwrap(), &net, 2).unwrap();
+    let (pixels, labels) = batch(&net, 3, 0);
+    let mut fails = |pixels: &[f32], labels: &[u32], what: &str| {
+        let message = network.train_batch(pixels, labels, None).unwrap_err().to_string();
+        assert!(message.contains(what), "{message}");
+    };
+    fails(&pixels, &labels, "3 samples, but the network was made for 1 to 2");
+    fails(&pixels[1..], &labels[..2], "pixel values for 2 samples of [3, 96, 96]");
+    fails(&pixels[..2 * 3 * 96 * 96], &[1, 10], "sample 1 has label 10, the net has 10 classes");
+    let rule = UpdateRule::paper(0.1, 2, 3);
+    assert!(network.update(&rule).unwrap_err().to_string().contains("3 rates for 16 parameters"));
+    assert!(
+        Network::new(CpuBackend::new(3, 1).unwrap(), &net, 2)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("3 devices")
+    );
+}

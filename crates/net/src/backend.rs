@@ -283,8 +283,8 @@ pub trait Backend {
         whole: &mut [Self::Buffer],
     ) -> Done;
 
-    /// Sums at each owner: `parts[d]` = the d-th part of whole[0] + whole[1] + …, in that order. Never called with
-    /// one device.
+    /// Sums at each owner: `parts[d]` = the d-th part of the sum of all `whole`, added from the first device to the
+    /// last. Never called with one device.
     fn reduce(
         &mut self,
         exchange: &Exchange,

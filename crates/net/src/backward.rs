@@ -9,6 +9,7 @@ use crate::forward::{Mode, pair, weights};
 use crate::network::{DropoutKey, Network};
 use crate::placement::ParameterRange;
 use crate::program::Step;
+use crate::timing::Pass;
 
 fn gradients<'a, T>(
     buffer: &'a mut T,
@@ -41,7 +42,15 @@ impl<B: Backend> Network<B> {
             self.scored = false;
             return Ok(());
         }
-        self.upload_batch(pixels, Some(labels))?;
+        self.load(pixels, labels)?;
+        self.train_loaded(key)
+    }
+
+    /// As [`Network::train_batch`], of the batch that [`Network::load`] or [`Network::load_with`] brought.
+    ///
+    /// # Errors
+    /// A device failed.
+    pub fn train_loaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
         self.forward(Mode::Training(key))?;
         self.compute_score()?;
         self.backward(key.is_some())?;
@@ -58,11 +67,48 @@ impl<B: Backend> Network<B> {
             self.backend.softmax_gradient(device, op, self.n, logits, labels, flow)?;
         }
         for number in (0..self.program.steps.len()).rev() {
-            if self.step_backward(number, now, dropout)? {
-                now = 1 - now;
+            let start = self.clock()?;
+            if self.weights_backward(number, now)? {
+                self.lap(start, number, Pass::BackwardWeights)?;
+            }
+            // The first step has parameters and reads the image, whose gradient nobody needs.
+            if number > 0 {
+                let start = self.clock()?;
+                if self.step_backward(number, now, dropout)? {
+                    now = 1 - now;
+                }
+                self.lap(start, number, Pass::BackwardInput)?;
             }
         }
         Ok(())
+    }
+
+    /// The parameters' gradients of one step; false if it has none.
+    fn weights_backward(&mut self, number: usize, now: usize) -> Result<bool, DeviceError> {
+        let (n, accumulate) = (self.n, self.accumulated);
+        let Network { backend, program, placement, tensors, flow, gradient, .. } = self;
+        for device in 0..placement.devices() {
+            let (ranges, dy) = (placement.ranges(device), &flow[now][device]);
+            match &program.steps[number] {
+                Step::Convolution { ops, weight, x, .. } => {
+                    let dw = gradients(&mut gradient[device], ranges, *weight, accumulate);
+                    backend.convolution_backward_weights(
+                        device,
+                        &ops[device],
+                        n,
+                        &tensors[*x][device],
+                        dy,
+                        dw,
+                    )?;
+                }
+                Step::Dense { ops, weight, x, .. } => {
+                    let dw = gradients(&mut gradient[device], ranges, *weight, accumulate);
+                    backend.dense_backward_weights(device, &ops[device], n, &tensors[*x][device], dy, dw)?;
+                }
+                _ => return Ok(false),
+            }
+        }
+        Ok(true)
     }
 
     /// Takes the gradient in `flow[now]` through one step; true if it is in the other buffer afterwards.
@@ -83,23 +129,13 @@ impl<B: Backend> Network<B> {
             let (dy, dx) = (&dy[device], &mut dx[device]);
             match &program.steps[number] {
                 Step::Gather { .. } => {}
-                Step::Convolution { ops, weight, x, .. } => {
-                    let op = &ops[device];
-                    let dw = gradients(&mut self.gradient[device], ranges, *weight, self.accumulated);
-                    backend.convolution_backward_weights(device, op, n, &tensors[*x][device], dy, dw)?;
-                    if number > 0 {
-                        let w = weights(&self.parameters[device], ranges, *weight);
-                        backend.convolution_backward_input(device, op, n, dy, w, dx)?;
-                    }
+                Step::Convolution { ops, weight, .. } => {
+                    let w = weights(&self.parameters[device], ranges, *weight);
+                    backend.convolution_backward_input(device, &ops[device], n, dy, w, dx)?;
                 }
-                Step::Dense { ops, weight, x, .. } => {
-                    let op = &ops[device];
-                    let dw = gradients(&mut self.gradient[device], ranges, *weight, self.accumulated);
-                    backend.dense_backward_weights(device, op, n, &tensors[*x][device], dy, dw)?;
-                    if number > 0 {
-                        let w = weights(&self.parameters[device], ranges, *weight);
-                        backend.dense_backward_input(device, op, n, dy, w, dx)?;
-                    }
+                Step::Dense { ops, weight, .. } => {
+                    let w = weights(&self.parameters[device], ranges, *weight);
+                    backend.dense_backward_input(device, &ops[device], n, dy, w, dx)?;
                 }
                 Step::LocalResponse { ops, x, .. } => {
                     backend.local_response_backward(device, &ops[device], n, &tensors[*x][device], dy, dx)?;

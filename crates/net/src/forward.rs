@@ -9,6 +9,7 @@ use crate::network::{BatchScore, DropoutKey, Network};
 use crate::operation::Dropout;
 use crate::placement::ParameterRange;
 use crate::program::Step;
+use crate::timing::Pass;
 
 impl DropoutLayer {
     fn purpose(self) -> Purpose {
@@ -43,10 +44,50 @@ impl<B: Backend> Network<B> {
         if labels.is_empty() && pixels.is_empty() {
             return Ok(BatchScore::default());
         }
-        self.upload_batch(pixels, Some(labels))?;
+        self.load(pixels, labels)?;
+        self.evaluate_loaded()
+    }
+
+    /// As [`Network::evaluate`], of the batch that [`Network::load`] or [`Network::load_with`] brought.
+    ///
+    /// # Errors
+    /// A device failed.
+    pub fn evaluate_loaded(&mut self) -> Result<BatchScore, Error> {
         self.forward(Mode::Test)?;
         self.compute_score()?;
         self.score()
+    }
+
+    /// Brings a batch to every device.
+    ///
+    /// # Errors
+    /// The batch does not fit, or a device failed.
+    pub fn load(&mut self, pixels: &[f32], labels: &[u32]) -> Result<(), Error> {
+        self.upload_batch(pixels, Some(labels))
+    }
+
+    /// Lets `fill` write a batch of `n` samples into the devices' own input buffers, `[n, channels, height, width]`,
+    /// the same on each, and labels below the number of classes: for backends that augment on the device.
+    ///
+    /// # Errors
+    /// `n` is 0 or too large, or a device failed.
+    pub fn load_with(
+        &mut self,
+        n: usize,
+        fill: impl FnOnce(&mut B, &mut [B::Buffer], &mut [B::Labels]) -> Result<(), DeviceError>,
+    ) -> Result<(), Error> {
+        self.check_size(n)?;
+        fill(&mut self.backend, &mut self.tensors[0], &mut self.labels)?;
+        self.n = n;
+        Ok(())
+    }
+
+    fn check_size(&self, n: usize) -> Result<(), Error> {
+        if n > 0 && n <= self.max_batch {
+            return Ok(());
+        }
+        let problem = format!("{n} samples, but the network was made for 1 to {}", self.max_batch);
+        Err(Error::Batch { problem })
     }
 
     /// Softmax of each sample, `[n, classes]`, without dropout.
@@ -94,13 +135,11 @@ impl<B: Backend> Network<B> {
         Ok(BatchScore { loss_sum: sum(0), top1: sum(1) as u64, top5: sum(2) as u64, n: n as u64 })
     }
 
-    pub(crate) fn upload_batch(&mut self, pixels: &[f32], labels: Option<&[u32]>) -> Result<(), Error> {
+    fn upload_batch(&mut self, pixels: &[f32], labels: Option<&[u32]>) -> Result<(), Error> {
         let fail = |problem: String| Err(Error::Batch { problem });
         let sample = self.net.input_shape().len();
         let n = labels.map_or(pixels.len() / sample, <[u32]>::len);
-        if n > self.max_batch || n == 0 {
-            return fail(format!("{n} samples, but the network was made for 1 to {}", self.max_batch));
-        }
+        self.check_size(n)?;
         if pixels.len() != n * sample {
             return fail(format!("{} pixel values for {n} samples of {:?}", pixels.len(), self.net.input));
         }
@@ -131,7 +170,9 @@ impl<B: Backend> Network<B> {
     /// Runs the net on the uploaded batch.
     pub(crate) fn forward(&mut self, mode: Mode) -> Result<(), Error> {
         for number in 0..self.program.steps.len() {
+            let start = self.clock()?;
             self.step_forward(number, mode)?;
+            self.lap(start, number, Pass::Forward)?;
         }
         let logits = self.program.logits;
         if let Some(site) = self.program.sites.iter().position(|site| !site.reduced) {

@@ -35,6 +35,7 @@ mod placement;
 mod program;
 mod shape;
 mod summary;
+mod timing;
 mod update;
 
 pub use backend::{Backend, Gradients, Weights};
@@ -48,4 +49,5 @@ pub use parameters::{Parameter, ParameterKind, Parameters};
 pub use placement::{ParameterRange, Placement};
 pub use shape::Shape;
 pub use summary::{LayerSummary, Summary};
+pub use timing::{Pass, Timing};
 pub use update::{Rate, Segment, UpdateRule};

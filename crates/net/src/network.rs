@@ -11,6 +11,7 @@ use crate::layer::Net;
 use crate::parameters::{Parameter, Parameters};
 use crate::placement::Placement;
 use crate::program::{Program, Step};
+use crate::timing::{Pass, Timing};
 use crate::update::UpdateRule;
 
 /// Names the dropout masks of a training batch.
@@ -60,6 +61,7 @@ pub struct Network<B: Backend> {
     pub(crate) exchanged: u64,
     /// Whether the score buffer belongs to the last pass.
     pub(crate) scored: bool,
+    pub(crate) timings: Option<Vec<Timing>>,
     // One buffer for each device.
     pub(crate) parameters: Vec<B::Buffer>,
     pub(crate) velocity: Vec<B::Buffer>,
@@ -129,6 +131,7 @@ impl<B: Backend> Network<B> {
             accumulated: false,
             exchanged: 0,
             scored: false,
+            timings: None,
             parameters,
             velocity,
             gradient,
@@ -233,6 +236,7 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// The rule does not fit the net, or a device failed.
     pub fn update(&mut self, rule: &UpdateRule) -> Result<(), Error> {
+        let start = self.clock()?;
         for device in 0..self.placement.devices() {
             let segments = rule.segments(self.placement.parameters(), self.placement.ranges(device))?;
             let gradient = &mut self.gradient[device];
@@ -245,7 +249,7 @@ impl<B: Backend> Network<B> {
             self.backend.update(device, &segments, rule.momentum as f32, w, v, gradient)?;
         }
         self.accumulated = false;
-        Ok(())
+        self.lap(start, usize::MAX, Pass::Update)
     }
 
     /// The output of row `layer` of the table in the last pass, `[n, channels, height, width]` over all columns.

@@ -30,6 +30,8 @@ pub(crate) enum Step {
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     pub steps: Vec<Step>,
+    /// What each step does, for people.
+    pub names: Vec<String>,
     /// Values per sample of each tensor on each device. Tensor 0 is the input, whole on every device.
     pub tensors: Vec<Vec<usize>>,
     /// As `tensors`, for the masks of dropout.
@@ -62,6 +64,7 @@ impl Program {
         // The logits' gather is not a step: nothing comes back through it.
         if let Some(Step::Gather { .. }) = compiler.program.steps.last() {
             compiler.program.steps.pop();
+            compiler.program.names.pop();
         }
         Ok(compiler.program)
     }
@@ -74,6 +77,7 @@ impl Program {
         });
         Program {
             steps: Vec::new(),
+            names: Vec::new(),
             tensors: vec![vec![net.input_shape().len(); devices]],
             masks: Vec::new(),
             places: Vec::new(),
@@ -97,6 +101,22 @@ impl Net {
     /// [`Error::Devices`], or those of [`Net::shapes`].
     pub fn exchanges(&self, devices: usize) -> Result<Vec<ExchangeSite>, Error> {
         Ok(Program::new(self, &Placement::new(self, devices)?)?.sites)
+    }
+
+    /// Bytes that each of `devices` devices holds for training with batches of `max_batch`: parameters, velocities,
+    /// gradients and activations, without a backend's workspaces.
+    ///
+    /// # Errors
+    /// As [`Net::exchanges`].
+    pub fn device_bytes(&self, devices: usize, max_batch: usize) -> Result<Vec<u64>, Error> {
+        let placement = Placement::new(self, devices)?;
+        let program = Program::new(self, &placement)?;
+        let bytes = |device: usize| {
+            let sum = |lens: &[Vec<usize>]| lens.iter().map(|lens| lens[device]).sum::<usize>();
+            let floats = sum(&program.tensors) + sum(&program.masks) + 2 * program.gradient_len(device);
+            (12 * placement.flat_len(device) + max_batch * (4 * floats + sum(&program.places))) as u64
+        };
+        Ok((0..devices).map(bytes).collect())
     }
 }
 
@@ -147,6 +167,7 @@ impl Compiler<'_> {
         let site = self.program.sites.len();
         self.program.sites.push(ExchangeSite { reader: reader.to_owned(), exchange, reduced });
         self.program.steps.push(Step::Gather { site, from, to });
+        self.program.names.push(format!("exchange before {reader}"));
         to
     }
 
@@ -240,6 +261,7 @@ impl Compiler<'_> {
             }
         };
         self.program.steps.push(step);
+        self.program.names.push(layer.label().to_owned());
     }
 
     fn next_weight(&mut self) -> usize {

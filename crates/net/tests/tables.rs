@@ -142,3 +142,14 @@ fn initial_values_are_named_by_seed_and_parameter() {
     let stream = alexnet_rng::Stream::new(1, 0, 2, alexnet_rng::Purpose::Weights);
     assert_eq!(a.get(2)[17], (0.01 * stream.normal(17)) as f32);
 }
+
+/// Parameters, velocities and gradients take 732 MB; two columns on two devices about half each.
+#[test]
+fn memory_is_counted() {
+    let net = Net::paper(2, 1000);
+    let one = net.device_bytes(1, 1).unwrap()[0];
+    assert!((732_000_000..750_000_000).contains(&one), "{one}");
+    let two = net.device_bytes(2, 1).unwrap();
+    assert!(two[0] == two[1] && two[0] > one / 2 && two[0] < one * 51 / 100, "{two:?}");
+    assert!(net.device_bytes(3, 1).is_err());
+}

@@ -5,6 +5,7 @@
 //! own: a library's may use fused multiply-adds, `hypot`, or another order in its next version. The tests hold it
 //! against nalgebra's. How lighting noise is made of the components is the loader's business.
 
+use alexnet_datasets::statistics::Published;
 use alexnet_shard::Moments;
 use serde::{Deserialize, Serialize};
 
@@ -76,51 +77,6 @@ impl Statistics {
     pub fn angles_to(&self, published: &Published) -> [f64; 3] {
         [0, 1, 2].map(|i| angle(&self.eigenvectors[i], &published.eigenvectors[i]))
     }
-}
-
-/// Principal components that others published for ImageNet.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Published {
-    /// Whose they are.
-    pub name: &'static str,
-    /// Where they stand.
-    pub source: &'static str,
-    /// Eigenvalues in squared grey levels 0..255, descending.
-    pub eigenvalues: [f64; 3],
-    /// Unit eigenvectors as rows, in R, G, B, with the signs of the source.
-    pub eigenvectors: [[f64; 3]; 3],
-}
-
-impl Published {
-    /// Krizhevsky's, shipped with cuda-convnet2. The source stores standard deviations, in grey levels.
-    pub const KRIZHEVSKY: Published = Published {
-        name: "Krizhevsky",
-        source: "cuda-convnet2, make-data/input_meta, key color_pca",
-        eigenvalues: squares([121.780061, 37.093889, 19.720833]),
-        eigenvectors: [
-            [-0.56351045, -0.57618440, -0.59200296],
-            [-0.71257945, -0.02354167, 0.70119634],
-            [0.41795513, -0.81698062, 0.39731118],
-        ],
-    };
-
-    /// Those of fb.resnet.torch, copied into most frameworks. The source stores eigenvalues for components 0..1,
-    /// from a random subset of the training photos.
-    pub const FB_RESNET_TORCH: Published = Published {
-        name: "fb.resnet.torch",
-        source: "fb.resnet.torch, datasets/imagenet.lua, pca",
-        eigenvalues: [0.2175 * 65025.0, 0.0188 * 65025.0, 0.0045 * 65025.0],
-        eigenvectors: [[-0.5675, -0.5808, -0.5836], [0.7192, -0.0045, -0.6948], [0.4009, -0.8140, 0.4203]],
-    };
-
-    /// Standard deviations along the eigenvectors, in grey levels.
-    pub fn sigmas(&self) -> [f64; 3] {
-        self.eigenvalues.map(f64::sqrt)
-    }
-}
-
-const fn squares(x: [f64; 3]) -> [f64; 3] {
-    [x[0] * x[0], x[1] * x[1], x[2] * x[2]]
 }
 
 /// The angle in degrees, 0..=90, between two directions whose signs do not matter. For tables, not for training: it
@@ -204,6 +160,7 @@ fn unit(v: [f64; 3]) -> [f64; 3] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alexnet_datasets::statistics::{FB_RESNET, KRIZHEVSKY};
     use alexnet_rng::{Purpose, Stream};
     use nalgebra::{Matrix3, SymmetricEigen};
 
@@ -361,15 +318,15 @@ mod tests {
     /// The published sets agree with each other as knowledge of them says: 0.6, 1.7, 1.6 degrees; sigmas within 4%.
     #[test]
     fn published_sets_agree() {
-        let (ours, theirs) = (Published::KRIZHEVSKY, Published::FB_RESNET_TORCH);
+        let (ours, theirs) = (KRIZHEVSKY, FB_RESNET);
         for (i, expected) in [0.6, 1.7, 1.6].into_iter().enumerate() {
             let off = angle(&ours.eigenvectors[i], &theirs.eigenvectors[i]);
             assert!((off - expected).abs() < 0.06, "component {i}: {off} degrees");
         }
-        for (sigma, expected) in theirs.sigmas().iter().zip([118.9, 35.0, 17.1]) {
+        for (sigma, expected) in theirs.deviations.iter().zip([118.9, 35.0, 17.1]) {
             assert!((sigma - expected).abs() < 0.06, "{sigma}");
         }
-        for (sigma, expected) in ours.sigmas().iter().zip([121.780061, 37.093889, 19.720833]) {
+        for (sigma, expected) in ours.deviations.iter().zip([121.780061, 37.093889, 19.720833]) {
             assert!((sigma - expected).abs() < 1e-12);
         }
         let opposite = ours.eigenvectors[1].map(|x| -x);

@@ -156,6 +156,19 @@ fn portable_code_gives_the_same_pixels() {
     }
 }
 
+/// Where the first scan's data begin: behind all segments before it.
+fn scan_start(jpeg: &[u8]) -> usize {
+    let mut at = 2;
+    loop {
+        let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        let is_scan = jpeg[at + 1] == 0xDA;
+        at += 2 + length;
+        if is_scan {
+            return at;
+        }
+    }
+}
+
 /// All real training photos are sound; each cut in half is named.
 #[test]
 fn real_photos() {
@@ -166,7 +179,12 @@ fn real_photos() {
     for (i, photo) in source.photos().iter().enumerate() {
         source.read(i, &mut bytes).unwrap();
         assert_eq!(decoder.decode(&bytes).unwrap().note, Note::Sound, "{}", photo.name);
-        let half = decoder.decode(&bytes[..bytes.len() / 2]).map(|p| p.note);
-        assert!(matches!(half, Ok(Note::Repaired(_))), "{}: {half:?}", photo.name);
+        let half = &bytes[..bytes.len() / 2];
+        match decoder.decode(half).map(|p| p.note) {
+            Ok(Note::Repaired(_)) => {}
+            // Where metadata fills more than half of the file, no pixel is left.
+            Err(_) if half.len() < scan_start(&bytes) => {}
+            other => panic!("{}: {other:?}", photo.name),
+        }
     }
 }

@@ -189,7 +189,7 @@ fn epoch<B: Backend>(
     let rates = |state: &State| job.recipe.schedule.rates(state.epochs(batches), length, &state.stall);
     let mut loader = job.loader(state, rates(state).noise)?;
     let (mut score, mut since) = (BatchScore::default(), Instant::now());
-    while let Some(batch) = loader.next() {
+    for batch in loader.by_ref() {
         let batch = batch?;
         let rates = rates(state);
         let key =

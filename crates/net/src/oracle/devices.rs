@@ -31,6 +31,7 @@ impl Oracle {
 }
 
 type Done = Result<(), DeviceError>;
+type Floats = Vec<f32>;
 
 fn wide(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
@@ -49,7 +50,7 @@ fn rectified(mut y: Vec<f64>, rectify: bool) -> Vec<f64> {
     y
 }
 
-fn collect(dw: Gradients<'_, Vec<f32>>, (weight, bias): (Vec<f64>, Vec<f64>)) {
+fn collect(dw: Gradients<'_, Floats>, (weight, bias): (Vec<f64>, Vec<f64>)) {
     for (range, values) in [(dw.weight, weight), (dw.bias, bias)] {
         for (to, value) in dw.buffer[range].iter_mut().zip(values) {
             *to = value as f32 + if dw.accumulate { *to } else { 0.0 };
@@ -57,12 +58,12 @@ fn collect(dw: Gradients<'_, Vec<f32>>, (weight, bias): (Vec<f64>, Vec<f64>)) {
     }
 }
 
-fn parts(w: &Weights<'_, Vec<f32>>) -> (Vec<f64>, Vec<f64>) {
+fn parts(w: &Weights<'_, Floats>) -> (Vec<f64>, Vec<f64>) {
     (wide(&w.buffer[w.weight.clone()]), wide(&w.buffer[w.bias.clone()]))
 }
 
 impl Backend for Oracle {
-    type Buffer = Vec<f32>;
+    type Buffer = Floats;
     type Places = Vec<u8>;
     type Labels = Vec<u32>;
 
@@ -70,7 +71,7 @@ impl Backend for Oracle {
         self.devices
     }
 
-    fn floats(&mut self, _: usize, len: usize) -> Result<Vec<f32>, DeviceError> {
+    fn floats(&mut self, _: usize, len: usize) -> Result<Floats, DeviceError> {
         Ok(vec![0.0; len])
     }
 
@@ -82,7 +83,7 @@ impl Backend for Oracle {
         Ok(vec![0; len])
     }
 
-    fn upload(&mut self, _: usize, from: &[f32], to: &mut Vec<f32>, offset: usize) -> Done {
+    fn upload(&mut self, _: usize, from: &[f32], to: &mut Floats, offset: usize) -> Done {
         to[offset..][..from.len()].copy_from_slice(from);
         Ok(())
     }
@@ -92,7 +93,7 @@ impl Backend for Oracle {
         Ok(())
     }
 
-    fn download(&mut self, _: usize, from: &Vec<f32>, offset: usize, to: &mut [f32]) -> Done {
+    fn download(&mut self, _: usize, from: &Floats, offset: usize, to: &mut [f32]) -> Done {
         to.copy_from_slice(&from[offset..][..to.len()]);
         Ok(())
     }
@@ -114,9 +115,9 @@ impl Backend for Oracle {
         _: usize,
         op: &Convolution,
         n: usize,
-        x: &Vec<f32>,
-        w: Weights<'_, Vec<f32>>,
-        y: &mut Vec<f32>,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
     ) -> Done {
         let (weight, bias) = parts(&w);
         store(&rectified(convolution(op, n, &wide(x), &weight, &bias), op.rectify), y);
@@ -128,9 +129,9 @@ impl Backend for Oracle {
         _: usize,
         op: &Convolution,
         n: usize,
-        dy: &Vec<f32>,
-        w: Weights<'_, Vec<f32>>,
-        dx: &mut Vec<f32>,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
     ) -> Done {
         store(&convolution_input_gradient(op, n, &wide(dy), &parts(&w).0), dx);
         Ok(())
@@ -141,9 +142,9 @@ impl Backend for Oracle {
         _: usize,
         op: &Convolution,
         n: usize,
-        x: &Vec<f32>,
-        dy: &Vec<f32>,
-        dw: Gradients<'_, Vec<f32>>,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
     ) -> Done {
         collect(dw, convolution_weight_gradient(op, n, &wide(x), &wide(dy)));
         Ok(())
@@ -154,9 +155,9 @@ impl Backend for Oracle {
         _: usize,
         op: &Dense,
         n: usize,
-        x: &Vec<f32>,
-        w: Weights<'_, Vec<f32>>,
-        y: &mut Vec<f32>,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
     ) -> Done {
         let (weight, bias) = parts(&w);
         store(&rectified(dense(op, n, &wide(x), &weight, &bias), op.rectify), y);
@@ -168,9 +169,9 @@ impl Backend for Oracle {
         _: usize,
         op: &Dense,
         n: usize,
-        dy: &Vec<f32>,
-        w: Weights<'_, Vec<f32>>,
-        dx: &mut Vec<f32>,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
     ) -> Done {
         store(&dense_input_gradient(op, n, &wide(dy), &parts(&w).0), dx);
         Ok(())
@@ -181,20 +182,20 @@ impl Backend for Oracle {
         _: usize,
         op: &Dense,
         n: usize,
-        x: &Vec<f32>,
-        dy: &Vec<f32>,
-        dw: Gradients<'_, Vec<f32>>,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
     ) -> Done {
         collect(dw, dense_weight_gradient(op, n, &wide(x), &wide(dy)));
         Ok(())
     }
 
-    fn rectify_forward(&mut self, _: usize, len: usize, y: &mut Vec<f32>) -> Done {
+    fn rectify_forward(&mut self, _: usize, len: usize, y: &mut Floats) -> Done {
         y[..len].iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
         Ok(())
     }
 
-    fn rectify_backward(&mut self, _: usize, len: usize, y: &Vec<f32>, dy: &mut Vec<f32>) -> Done {
+    fn rectify_backward(&mut self, _: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
         for (dy, y) in dy[..len].iter_mut().zip(y) {
             if *y <= 0.0 {
                 *dy = 0.0;
@@ -208,8 +209,8 @@ impl Backend for Oracle {
         _: usize,
         op: &LocalResponse,
         n: usize,
-        x: &Vec<f32>,
-        y: &mut Vec<f32>,
+        x: &Floats,
+        y: &mut Floats,
     ) -> Done {
         store(&local_response(op, n, &wide(x)), y);
         Ok(())
@@ -220,22 +221,15 @@ impl Backend for Oracle {
         _: usize,
         op: &LocalResponse,
         n: usize,
-        x: &Vec<f32>,
-        dy: &Vec<f32>,
-        dx: &mut Vec<f32>,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
     ) -> Done {
         store(&local_response_gradient(op, n, &wide(x), &wide(dy)), dx);
         Ok(())
     }
 
-    fn within_map_forward(
-        &mut self,
-        _: usize,
-        op: &WithinMap,
-        n: usize,
-        x: &Vec<f32>,
-        y: &mut Vec<f32>,
-    ) -> Done {
+    fn within_map_forward(&mut self, _: usize, op: &WithinMap, n: usize, x: &Floats, y: &mut Floats) -> Done {
         store(&within_map(op, n, &wide(x)), y);
         Ok(())
     }
@@ -245,9 +239,9 @@ impl Backend for Oracle {
         _: usize,
         op: &WithinMap,
         n: usize,
-        x: &Vec<f32>,
-        dy: &Vec<f32>,
-        dx: &mut Vec<f32>,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
     ) -> Done {
         store(&within_map_gradient(op, n, &wide(x), &wide(dy)), dx);
         Ok(())
@@ -258,8 +252,8 @@ impl Backend for Oracle {
         _: usize,
         op: &MaxPool,
         n: usize,
-        x: &Vec<f32>,
-        y: &mut Vec<f32>,
+        x: &Floats,
+        y: &mut Floats,
         places: &mut Vec<u8>,
     ) -> Done {
         let (values, winners) = max_pool(op, n, &wide(x));
@@ -274,8 +268,8 @@ impl Backend for Oracle {
         op: &MaxPool,
         n: usize,
         places: &Vec<u8>,
-        dy: &Vec<f32>,
-        dx: &mut Vec<f32>,
+        dy: &Floats,
+        dx: &mut Floats,
     ) -> Done {
         store(&max_pool_gradient(op, n, places, &wide(dy)), dx);
         Ok(())
@@ -286,8 +280,8 @@ impl Backend for Oracle {
         _: usize,
         op: &Dropout,
         n: usize,
-        y: &mut Vec<f32>,
-        mask: &mut Vec<f32>,
+        y: &mut Floats,
+        mask: &mut Floats,
     ) -> Done {
         for sample in 0..n {
             let stream = Stream::new(op.seed, op.epoch, op.first_position + sample as u64, op.purpose);
@@ -301,12 +295,12 @@ impl Backend for Oracle {
         Ok(())
     }
 
-    fn multiply(&mut self, _: usize, len: usize, mask: &Vec<f32>, dy: &mut Vec<f32>) -> Done {
+    fn multiply(&mut self, _: usize, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
         dy[..len].iter_mut().zip(mask).for_each(|(dy, mask)| *dy *= mask);
         Ok(())
     }
 
-    fn scale(&mut self, _: usize, len: usize, factor: f32, y: &mut Vec<f32>) -> Done {
+    fn scale(&mut self, _: usize, len: usize, factor: f32, y: &mut Floats) -> Done {
         y[..len].iter_mut().for_each(|y| *y *= factor);
         Ok(())
     }
@@ -316,9 +310,9 @@ impl Backend for Oracle {
         _: usize,
         classes: usize,
         n: usize,
-        logits: &Vec<f32>,
+        logits: &Floats,
         labels: &Vec<u32>,
-        score: &mut Vec<f32>,
+        score: &mut Floats,
     ) -> Done {
         for (sample, logits) in wide(&logits[..n * classes]).chunks(classes).enumerate() {
             let label = labels[sample] as usize;
@@ -335,9 +329,9 @@ impl Backend for Oracle {
         _: usize,
         op: &SoftmaxSlice,
         n: usize,
-        logits: &Vec<f32>,
+        logits: &Floats,
         labels: &Vec<u32>,
-        gradient: &mut Vec<f32>,
+        gradient: &mut Floats,
     ) -> Done {
         for (sample, logits) in wide(&logits[..n * op.classes]).chunks(op.classes).enumerate() {
             let mut p = softmax(logits);
@@ -347,21 +341,14 @@ impl Backend for Oracle {
         Ok(())
     }
 
-    fn softmax(
-        &mut self,
-        _: usize,
-        classes: usize,
-        n: usize,
-        logits: &Vec<f32>,
-        probabilities: &mut Vec<f32>,
-    ) -> Done {
+    fn softmax(&mut self, _: usize, classes: usize, n: usize, logits: &Floats, p: &mut Floats) -> Done {
         for (sample, logits) in wide(&logits[..n * classes]).chunks(classes).enumerate() {
-            store(&softmax(logits), &mut probabilities[sample * classes..]);
+            store(&softmax(logits), &mut p[sample * classes..]);
         }
         Ok(())
     }
 
-    fn gather(&mut self, exchange: &Exchange, n: usize, parts: &[Vec<f32>], whole: &mut [Vec<f32>]) -> Done {
+    fn gather(&mut self, exchange: &Exchange, n: usize, parts: &[Floats], whole: &mut [Floats]) -> Done {
         for (device, &len) in exchange.parts.iter().enumerate() {
             for sample in 0..n {
                 let at = sample * exchange.whole() + exchange.offset(device);
@@ -373,7 +360,7 @@ impl Backend for Oracle {
         Ok(())
     }
 
-    fn reduce(&mut self, exchange: &Exchange, n: usize, whole: &[Vec<f32>], parts: &mut [Vec<f32>]) -> Done {
+    fn reduce(&mut self, exchange: &Exchange, n: usize, whole: &[Floats], parts: &mut [Floats]) -> Done {
         for (device, &len) in exchange.parts.iter().enumerate() {
             for sample in 0..n {
                 for i in 0..len {
@@ -391,9 +378,9 @@ impl Backend for Oracle {
         _: usize,
         segments: &[Segment],
         momentum: f32,
-        parameters: &mut Vec<f32>,
-        velocity: &mut Vec<f32>,
-        gradient: &Vec<f32>,
+        parameters: &mut Floats,
+        velocity: &mut Floats,
+        gradient: &Floats,
     ) -> Done {
         for segment in segments {
             for i in segment.range.clone() {
