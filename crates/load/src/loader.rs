@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
 use rayon::prelude::*;
 
-use crate::augment::Augment;
+use crate::augment::{Augment, Pass};
 use crate::draw::Drawer;
 use crate::error::Error;
 use crate::meter::{Meter, Stage, Stages};
@@ -77,7 +77,7 @@ impl<M: Memory> Loader<M> {
         config: Config,
         mut memory: impl FnMut(usize) -> M,
     ) -> Result<Self, Error> {
-        config.augment.check()?;
+        let pass = Pass::new(config.augment.clone())?;
         if config.plan.batch == 0 {
             return Err(Error::Empty("a batch needs at least one sample"));
         }
@@ -100,7 +100,8 @@ impl<M: Memory> Loader<M> {
         let (finished, ready) = bounded(slots);
         let (stop, stopped) = bounded(0);
         let meter = Arc::new(Meter::default());
-        let feeder = Feeder { records, config, pool, free_slots, finished, stopped, meter: meter.clone() };
+        let feeder =
+            Feeder { records, config, pass, pool, free_slots, finished, stopped, meter: meter.clone() };
         let feeder = std::thread::Builder::new()
             .name("loader-feeder".into())
             .spawn(move || feeder.run())
@@ -136,6 +137,7 @@ impl<M: Memory> Drop for Loader<M> {
 struct Feeder<M> {
     records: Arc<dyn Records>,
     config: Config,
+    pass: Pass,
     pool: rayon::ThreadPool,
     free_slots: Receiver<Slot<M>>,
     finished: Sender<Result<Slot<M>, Error>>,
@@ -203,7 +205,7 @@ impl<M: Memory> Feeder<M> {
                     name: named(record),
                     source,
                 })?;
-                augment.apply(bytes, &sample.draw, out);
+                self.pass.apply(bytes, &sample.draw, out);
                 Ok(())
             })
         })?;

@@ -17,25 +17,32 @@ pub trait Memory: Send + 'static {
     fn bytes_mut(&mut self) -> &mut [u8];
 }
 
-/// Ordinary memory, aligned to 8 bytes.
+/// Ordinary memory, aligned to [`ALIGNMENT`].
 pub struct HeapMemory {
     words: Vec<u64>,
+    start: usize,
     len: usize,
 }
+
+/// Bytes of a cache line, which streaming stores fill whole.
+pub const ALIGNMENT: usize = 64;
 
 impl HeapMemory {
     /// `len` zero bytes.
     pub fn new(len: usize) -> Self {
-        HeapMemory { words: vec![0; len.div_ceil(8)], len }
+        let words = vec![0u64; (len + ALIGNMENT).div_ceil(8)];
+        // The words never move again, so the first aligned one stays aligned.
+        let start = words.as_ptr().addr().next_multiple_of(ALIGNMENT) - words.as_ptr().addr();
+        HeapMemory { words, start, len }
     }
 }
 
 impl Memory for HeapMemory {
     fn bytes(&self) -> &[u8] {
-        &bytemuck::cast_slice(&self.words)[..self.len]
+        &bytemuck::cast_slice(&self.words)[self.start..self.start + self.len]
     }
     fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut bytemuck::cast_slice_mut(&mut self.words)[..self.len]
+        &mut bytemuck::cast_slice_mut(&mut self.words)[self.start..self.start + self.len]
     }
 }
 

@@ -1,0 +1,185 @@
+//! AVX2 and F16C: 16 values are two registers of eight.
+//!
+//! Bytes are picked by three shuffles of 16 bytes a vector, whose indices outside the register give zero:
+//!
+//! ```text
+//! bytes  0..16 ─ shuffle ─┐
+//! bytes 16..32 ─ shuffle ─┼─ or ─ vector k (16 bytes) ─ widen ─ 8 + 8 int32 ─ 8 + 8 float32
+//! bytes 32..48 ─ shuffle ─┘
+//! ```
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::lanes::{self, Lanes};
+use super::pass::{GROUP, Job};
+
+/// Proof that the processor has AVX2 and F16C.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx2(());
+
+impl Avx2 {
+    /// Nothing if the processor lacks them.
+    pub fn new() -> Option<Self> {
+        (is_x86_feature_detected!("avx2") && is_x86_feature_detected!("f16c")).then_some(Avx2(()))
+    }
+
+    pub(super) fn run(self, job: &mut Job<'_>) {
+        // SAFETY: `self` exists, so the processor has both.
+        unsafe { run(job) }
+    }
+}
+
+/// # Safety
+/// The processor must have AVX2 and F16C.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn run(job: &mut Job<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { lanes::run::<Avx2>(job) }
+}
+
+// The methods below are inlined into `run`, which enables the instruction set.
+impl Lanes for Avx2 {
+    type Floats = [__m256; 2];
+    type Table = [[__m128i; 3]; 3];
+
+    #[inline(always)]
+    unsafe fn table(indices: &[[u8; GROUP]; 3]) -> Self::Table {
+        let mut table = [[[0u8; GROUP]; 3]; 3];
+        for (k, indices) in indices.iter().enumerate() {
+            for (j, &index) in indices.iter().enumerate() {
+                for (part, table) in table[k].iter_mut().enumerate() {
+                    let here = usize::from(index) / GROUP == part;
+                    table[j] = if here { index % GROUP as u8 } else { 0x80 };
+                }
+            }
+        }
+        // SAFETY: each load reads one array of 16 bytes.
+        table.map(|parts| parts.map(|part| unsafe { _mm_loadu_si128(part.as_ptr().cast()) }))
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(from: *const u8, table: &Self::Table) -> [__m128i; 3] {
+        // SAFETY: three loads of 16 bytes are the 48 that the caller promises.
+        unsafe {
+            let from = from.cast::<__m128i>();
+            let part = [_mm_loadu_si128(from), _mm_loadu_si128(from.add(1)), _mm_loadu_si128(from.add(2))];
+            table.map(|t| {
+                let ends = _mm_or_si128(_mm_shuffle_epi8(part[0], t[0]), _mm_shuffle_epi8(part[2], t[2]));
+                _mm_or_si128(ends, _mm_shuffle_epi8(part[1], t[1]))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pixels(from: *const u8, table: &Self::Table) -> [Self::Floats; 3] {
+        // SAFETY: the caller's promise for `bytes`; the rest touches registers only.
+        unsafe {
+            Self::bytes(from, table).map(|bytes| {
+                let high = _mm_unpackhi_epi64(bytes, bytes);
+                [bytes, high].map(|eight| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight)))
+            })
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::Floats {
+        // SAFETY: two loads of 8 floats are the 16 that the caller promises.
+        unsafe { [_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))] }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(
+        x: Self::Floats,
+        mean: Self::Floats,
+        shift: Self::Floats,
+        scale: Self::Floats,
+    ) -> Self::Floats {
+        // SAFETY: registers only.
+        unsafe {
+            let half =
+                |i: usize| _mm256_mul_ps(_mm256_add_ps(_mm256_sub_ps(x[i], mean[i]), shift[i]), scale[i]);
+            [half(0), half(1)]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f32<const STREAM: bool>(y: Self::Floats, to: *mut f32) {
+        // SAFETY: two stores of 8 floats are the 16 that the caller promises, aligned to 32 bytes if streamed.
+        unsafe {
+            if STREAM {
+                _mm256_stream_ps(to, y[0]);
+                _mm256_stream_ps(to.add(8), y[1]);
+            } else {
+                _mm256_storeu_ps(to, y[0]);
+                _mm256_storeu_ps(to.add(8), y[1]);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16<const STREAM: bool>(y: Self::Floats, to: *mut bf16) {
+        // SAFETY: one store of 16 halves, which the caller promises, aligned to 32 bytes if streamed.
+        unsafe {
+            // Packing works within 128-bit halves; the permutation puts the four quarters in order.
+            let packed = _mm256_packus_epi32(round_to_bf16(y[0]), round_to_bf16(y[1]));
+            store_halves::<STREAM>(_mm256_permute4x64_epi64::<0b11_01_10_00>(packed), to.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16<const STREAM: bool>(y: Self::Floats, to: *mut f16) {
+        // SAFETY: as for bf16.
+        unsafe {
+            let [low, high] = y.map(|y| _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(y));
+            store_halves::<STREAM>(_mm256_set_m128i(high, low), to.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8<const STREAM: bool>(bytes: __m128i, to: *mut u8) {
+        // SAFETY: one store of 16 bytes, which the caller promises, aligned to 16 bytes if streamed.
+        unsafe {
+            if STREAM { _mm_stream_si128(to.cast(), bytes) } else { _mm_storeu_si128(to.cast(), bytes) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn fence() {
+        // SAFETY: every x86-64 processor has it.
+        unsafe { _mm_sfence() }
+    }
+}
+
+/// The bits of eight float32, rounded to nearest even, in the low halves of eight words. A NaN stays one.
+///
+/// # Safety
+/// The processor must have AVX2.
+#[inline(always)]
+unsafe fn round_to_bf16(y: __m256) -> __m256i {
+    // SAFETY: registers only.
+    unsafe {
+        let bits = _mm256_castps_si256(y);
+        let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
+        let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
+        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
+        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(y, y));
+        _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan))
+    }
+}
+
+/// # Safety
+/// The processor must have AVX2; `to` has room for 32 bytes, aligned to 32 if streamed.
+#[inline(always)]
+unsafe fn store_halves<const STREAM: bool>(halves: __m256i, to: *mut __m256i) {
+    // SAFETY: the caller's promise.
+    unsafe { if STREAM { _mm256_stream_si256(to, halves) } else { _mm256_storeu_si256(to, halves) } }
+}

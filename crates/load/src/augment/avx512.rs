@@ -1,0 +1,187 @@
+//! AVX-512 with VBMI: 16 values are one register, and one byte permutation picks them out of 48 bytes.
+//!
+//! For floats the permutation puts each byte at the bottom of its own 32-bit word and zeroes the rest, so that it
+//! widens as well; for bf16 another one takes the upper halves of 16 words.
+#![allow(unsafe_code)]
+
+use std::arch::x86_64::*;
+
+use half::{bf16, f16};
+
+use super::lanes::{self, Lanes};
+use super::pass::{GROUP, Job};
+
+/// Proof that the processor has AVX-512 F, BW, VL and VBMI.
+#[derive(Clone, Copy, Debug)]
+pub struct Avx512(());
+
+impl Avx512 {
+    /// Nothing if the processor lacks one of them.
+    pub fn new() -> Option<Self> {
+        let all = is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx512vbmi");
+        all.then_some(Avx512(()))
+    }
+
+    pub(super) fn run(self, job: &mut Job<'_>) {
+        // SAFETY: `self` exists, so the processor has all four.
+        unsafe { run(job) }
+    }
+}
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, VL and VBMI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+unsafe fn run(job: &mut Job<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { lanes::run::<Avx512>(job) }
+}
+
+/// Indices for the byte permutation.
+#[derive(Clone, Copy)]
+pub(super) struct Table {
+    /// Each byte at the bottom of a word.
+    words: [__m512i; 3],
+    /// All 48 bytes side by side.
+    bytes: __m512i,
+}
+
+/// The lowest byte of each word.
+const BOTTOM: u64 = 0x1111_1111_1111_1111;
+/// The first 48 bytes.
+const SOURCE: u64 = (1 << 48) - 1;
+
+// The methods below are inlined into `run`, which enables the instruction set.
+impl Lanes for Avx512 {
+    type Floats = __m512;
+    type Table = Table;
+
+    #[inline(always)]
+    unsafe fn table(indices: &[[u8; GROUP]; 3]) -> Self::Table {
+        let (mut words, mut bytes) = ([[0u8; 64]; 3], [0u8; 64]);
+        for (k, indices) in indices.iter().enumerate() {
+            for (j, &index) in indices.iter().enumerate() {
+                words[k][4 * j] = index;
+                bytes[GROUP * k + j] = index;
+            }
+        }
+        // SAFETY: each load reads one array of 64 bytes.
+        unsafe {
+            Table {
+                words: words.map(|w| _mm512_loadu_si512(w.as_ptr().cast())),
+                bytes: _mm512_loadu_si512(bytes.as_ptr().cast()),
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn bytes(from: *const u8, table: &Self::Table) -> [__m128i; 3] {
+        // SAFETY: the masked load touches the 48 bytes that the caller promises and no others.
+        unsafe {
+            let source = _mm512_maskz_loadu_epi8(SOURCE, from.cast());
+            let picked = _mm512_permutexvar_epi8(table.bytes, source);
+            [
+                _mm512_castsi512_si128(picked),
+                _mm512_extracti32x4_epi32::<1>(picked),
+                _mm512_extracti32x4_epi32::<2>(picked),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn pixels(from: *const u8, table: &Self::Table) -> [Self::Floats; 3] {
+        // SAFETY: the masked load touches the 48 bytes that the caller promises and no others.
+        unsafe {
+            let source = _mm512_maskz_loadu_epi8(SOURCE, from.cast());
+            table.words.map(|w| _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, w, source)))
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self::Floats {
+        // SAFETY: the caller promises 16 floats.
+        unsafe { _mm512_loadu_ps(from) }
+    }
+
+    #[inline(always)]
+    unsafe fn finish(x: __m512, mean: __m512, shift: __m512, scale: __m512) -> __m512 {
+        // SAFETY: registers only.
+        unsafe { _mm512_mul_ps(_mm512_add_ps(_mm512_sub_ps(x, mean), shift), scale) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f32<const STREAM: bool>(y: Self::Floats, to: *mut f32) {
+        // SAFETY: the caller promises room for 16 floats, aligned to 64 bytes if streamed.
+        unsafe { if STREAM { _mm512_stream_ps(to, y) } else { _mm512_storeu_ps(to, y) } }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16<const STREAM: bool>(y: Self::Floats, to: *mut bf16) {
+        // The instruction for bf16 (AVX512_BF16) flushes subnormal numbers, so rounding is done on the bits.
+        // SAFETY: the caller promises room for 16 halves, aligned to 32 bytes if streamed.
+        unsafe {
+            let bits = _mm512_castps_si512(y);
+            let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
+            let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(y, y);
+            let kept = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x0040_0000));
+            let upper = _mm512_permutexvar_epi8(upper_halves(), kept);
+            store_halves::<STREAM>(_mm512_castsi512_si256(upper), to.cast());
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_f16<const STREAM: bool>(y: Self::Floats, to: *mut f16) {
+        // SAFETY: as for bf16.
+        unsafe { store_halves::<STREAM>(_mm512_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(y), to.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_u8<const STREAM: bool>(bytes: __m128i, to: *mut u8) {
+        // SAFETY: one store of 16 bytes, which the caller promises, aligned to 16 bytes if streamed.
+        unsafe {
+            if STREAM { _mm_stream_si128(to.cast(), bytes) } else { _mm_storeu_si128(to.cast(), bytes) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn prefetch(from: *const u8) {
+        // SAFETY: a prefetch never faults.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn fence() {
+        // SAFETY: every x86-64 processor has it.
+        unsafe { _mm_sfence() }
+    }
+}
+
+/// Indices of bytes 2 and 3 of each of 16 words.
+///
+/// # Safety
+/// The processor must have AVX-512 F.
+#[inline(always)]
+unsafe fn upper_halves() -> __m512i {
+    const INDICES: [u8; 64] = {
+        let mut indices = [0; 64];
+        let mut i = 0;
+        while i < 32 {
+            indices[i] = (i / 2 * 4 + 2 + i % 2) as u8;
+            i += 1;
+        }
+        indices
+    };
+    // SAFETY: reads one array of 64 bytes.
+    unsafe { _mm512_loadu_si512(INDICES.as_ptr().cast()) }
+}
+
+/// # Safety
+/// The processor must have AVX-512 F; `to` has room for 32 bytes, aligned to 32 if streamed.
+#[inline(always)]
+unsafe fn store_halves<const STREAM: bool>(halves: __m256i, to: *mut __m256i) {
+    // SAFETY: the caller's promise.
+    unsafe { if STREAM { _mm256_stream_si256(to, halves) } else { _mm256_storeu_si256(to, halves) } }
+}
