@@ -18,7 +18,7 @@ pub struct CudaBackend {
 type Done = Result<(), DeviceError>;
 
 impl CudaBackend {
-    /// Opens the driver's devices with these numbers, in this order; [`crate::probe`] must have succeeded.
+    /// Opens the driver's devices with these numbers, in this order; [`crate::probe()`] must have succeeded.
     ///
     /// # Errors
     /// A device that does not exist or does not start, a kernel that does not compile.

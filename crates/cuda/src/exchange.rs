@@ -74,7 +74,7 @@ fn staged(device: &Device, place: &mut Option<Floats>, len: usize) -> Result<u64
     device.grown(place, len).map(|buffer| buffer.address)
 }
 
-/// whole[e] on every device e from all parts.
+/// `whole[e]` on every device e from all parts.
 pub(crate) fn gather(
     devices: &mut [Device],
     exchange: &Exchange,
@@ -105,7 +105,7 @@ pub(crate) fn gather(
     meet(devices) // all copies are done, so parts may be written again
 }
 
-/// parts[d] at every owner d, summed over all readers' whole.
+/// `parts[d]` at every owner d, summed over all readers' whole.
 pub(crate) fn reduce(
     devices: &mut [Device],
     exchange: &Exchange,
