@@ -13,6 +13,8 @@ use crate::error::Error;
 /// Element type of a finished sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
+    /// The whole record as it is; whoever takes it crops and computes by the sample's draw.
+    Raw,
     /// The cropped and mirrored bytes; no arithmetic.
     U8,
     /// bfloat16.
@@ -27,7 +29,7 @@ impl Output {
     /// Bytes of one element.
     pub fn bytes(self) -> usize {
         match self {
-            Output::U8 => 1,
+            Output::Raw | Output::U8 => 1,
             Output::Bf16 | Output::F16 => 2,
             Output::F32 => 4,
         }
@@ -88,7 +90,8 @@ impl Augment {
 
     /// Bytes of one finished sample.
     pub fn sample_bytes(&self) -> usize {
-        self.crop[0] * self.crop[1] * 3 * self.output.bytes()
+        let [width, height] = if self.output == Output::Raw { self.record } else { self.crop };
+        width * height * 3 * self.output.bytes()
     }
 
     /// Makes one sample.
@@ -99,6 +102,7 @@ impl Augment {
     pub fn apply(&self, record: &[u8], draw: &Draw, out: &mut [u8]) {
         assert_eq!(out.len(), self.sample_bytes());
         match self.output {
+            Output::Raw => out.copy_from_slice(&record[..out.len()]),
             Output::U8 => self.copy(record, draw, out),
             Output::Bf16 => self.compute(record, draw, cast_slice_mut::<u8, bf16>(out), bf16::from_f32),
             Output::F16 => self.compute(record, draw, cast_slice_mut::<u8, f16>(out), f16::from_f32),

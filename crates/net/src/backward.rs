@@ -46,7 +46,7 @@ impl<B: Backend> Network<B> {
     }
 
     /// Both passes on the batch that is on the devices.
-    fn train_uploaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
+    pub(crate) fn train_uploaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
         let sent = |network: &Self| network.backend.exchanged_bytes().unwrap_or(network.exchanged);
         let before = sent(self);
         self.forward(Mode::Training(key))?;
