@@ -11,6 +11,7 @@ use std::ops::Range;
 
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
+use crate::input::{Augmentation, HostMemory, RawBatch};
 use crate::operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
 use crate::update::Segment;
 
@@ -39,6 +40,10 @@ pub struct Gradients<'a, B> {
 }
 
 type Done = Result<(), DeviceError>;
+
+fn no_records() -> DeviceError {
+    DeviceError { device: 0, operation: "augment", cause: "this backend takes finished pixels".into() }
+}
 
 /// Devices that can run a net. `device` is always below [`Backend::devices`], and buffers passed with it were made
 /// for it; buffers may be longer than the operation's `n` needs.
@@ -80,6 +85,32 @@ pub trait Backend {
 
     /// Waits until every device has done all that was asked.
     fn synchronise(&mut self) -> Done;
+
+    /// Whether the devices make inputs of raw records; the four methods that follow are called only then.
+    fn augments(&self) -> bool {
+        false
+    }
+
+    /// `bytes` of host memory that copies to the devices read fastest.
+    fn host_memory(&mut self, bytes: usize) -> Result<Box<dyn HostMemory>, DeviceError> {
+        Ok(Box::new(vec![0; bytes]))
+    }
+
+    /// Makes room for batches of up to `n` records, and forgets those that were staged.
+    fn prepare_records(&mut self, _op: &Augmentation, _n: usize) -> Done {
+        Err(no_records())
+    }
+
+    /// Queues the copy of a batch to every device, beside their work, and keeps it until the copy is done. Up to
+    /// [`crate::STAGED`] batches wait for [`Backend::augment`].
+    fn stage(&mut self, _batch: Box<dyn RawBatch>) -> Done {
+        Err(no_records())
+    }
+
+    /// Makes the batch that was staged first, of `n` records, the input x of every device.
+    fn augment(&mut self, _n: usize, _x: &mut [Self::Buffer]) -> Done {
+        Err(no_records())
+    }
 
     /// Called once for each operation with the largest `n` it will see, so that workspaces can be made beforehand
     /// and no step allocates.

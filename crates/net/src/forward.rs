@@ -143,19 +143,23 @@ impl<B: Backend> Network<B> {
         if pixels.len() != n * sample {
             return fail(format!("{} pixel values for {n} samples of {:?}", pixels.len(), self.net.input));
         }
-        let wrong = labels.and_then(|labels| labels.iter().position(|&l| l as usize >= self.net.classes));
-        if let (Some(i), Some(labels)) = (wrong, labels) {
-            return fail(format!(
-                "sample {i} has label {}, the net has {} classes",
-                labels[i], self.net.classes
-            ));
-        }
         self.n = n;
         for device in 0..self.placement.devices() {
             self.backend.upload(device, pixels, &mut self.tensors[0][device], 0)?;
-            if let Some(labels) = labels {
-                self.backend.upload_labels(device, labels, &mut self.labels[device])?;
-            }
+        }
+        labels.map_or(Ok(()), |labels| self.upload_labels(labels))
+    }
+
+    /// The labels of the batch to come; their number is its size.
+    pub(crate) fn upload_labels(&mut self, labels: &[u32]) -> Result<(), Error> {
+        if let Some(i) = labels.iter().position(|&l| l as usize >= self.net.classes) {
+            let problem =
+                format!("sample {i} has label {}, the net has {} classes", labels[i], self.net.classes);
+            return Err(Error::Batch { problem });
+        }
+        self.n = labels.len();
+        for device in 0..self.placement.devices() {
+            self.backend.upload_labels(device, labels, &mut self.labels[device])?;
         }
         Ok(())
     }

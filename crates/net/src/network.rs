@@ -4,9 +4,12 @@
 //! samples and accumulate over batches until [`Network::update`], which divides by the global batch. The passes
 //! themselves are in `forward.rs` and `backward.rs`; order of samples, rates and files are left to others.
 
+use std::collections::VecDeque;
+
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::exchange::ExchangeSite;
+use crate::input::Augmentation;
 use crate::layer::Net;
 use crate::parameters::{Parameter, Parameters};
 use crate::placement::Placement;
@@ -83,6 +86,9 @@ pub struct Network<B: Backend> {
     /// Gradients of activations: the present one and the next, which change roles at each step back.
     pub(crate) flow: [Vec<B::Buffer>; 2],
     pub(crate) labels: Vec<B::Labels>,
+    /// How staged records become inputs, and how many records each batch has that is staged and not yet used.
+    pub(crate) augmentation: Option<Augmentation>,
+    pub(crate) staged: VecDeque<usize>,
     pub(crate) score: B::Buffer,
 }
 
@@ -151,6 +157,8 @@ impl<B: Backend> Network<B> {
             places,
             flow,
             labels,
+            augmentation: None,
+            staged: VecDeque::new(),
             score,
         })
     }

@@ -6,6 +6,7 @@
 
 mod error;
 mod evaluation;
+mod feed;
 mod folder;
 mod input;
 mod log;

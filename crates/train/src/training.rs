@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use alexnet_load::{Config, Drawer, Loader, Order, Plan, Rank, Records, Stages, Subset, View};
+use alexnet_load::{Config, Drawer, Order, Plan, Rank, Records, Stages, Subset, View};
 use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, UpdateRule};
 
 use crate::error::Error;
 use crate::evaluation::{Evaluation, Photos, evaluate};
+use crate::feed::Feed;
 use crate::folder::Folder;
 use crate::input::Colour;
 use crate::log::{Log, Record};
@@ -88,25 +89,23 @@ impl Job {
         [width, height]
     }
 
-    fn loader(&self, state: &State, noise: bool) -> Result<Loader, Error> {
+    fn feed<B: Backend>(&self, network: &mut Network<B>, state: &State, noise: bool) -> Result<Feed, Error> {
         let (record, crop) = (self.records.size(), self.crop());
         let lighting = if noise { self.colour.lighting(&self.recipe.input) } else { None };
         let augment = self.colour.augment(&self.recipe.input, record, crop, lighting.is_some());
         augment.check()?;
         let slack = [(record[0] - crop[0]) as u32, (record[1] - crop[1]) as u32];
-        Ok(Loader::new(
-            self.records.clone(),
-            Config {
-                plan: self.plan(),
-                drawer: Drawer { seed: self.seed, slack, view: View::Random, lighting },
-                augment,
-                start: (state.epoch, state.batch),
-                end: state.epoch + 1,
-                threads: self.loader_threads,
-                slots: 3,
-                labelled: true,
-            },
-        )?)
+        let config = Config {
+            plan: self.plan(),
+            drawer: Drawer { seed: self.seed, slack, view: View::Random, lighting },
+            augment,
+            start: (state.epoch, state.batch),
+            end: state.epoch + 1,
+            threads: self.loader_threads,
+            slots: 3,
+            labelled: true,
+        };
+        Feed::new(network, self.records.clone(), config)
     }
 
     /// The update rule at `rates` for a global batch.
@@ -187,25 +186,25 @@ fn epoch<B: Backend>(
     let batches = job.batches();
     let length = job.length.epochs(batches);
     let rates = |state: &State| job.recipe.schedule.rates(state.epochs(batches), length, &state.stall);
-    let mut loader = job.loader(state, rates(state).noise)?;
+    let mut feed = job.feed(network, state, rates(state).noise)?;
     let (mut score, mut since) = (BatchScore::default(), Instant::now());
-    for batch in loader.by_ref() {
-        let batch = batch?;
+    let mut next = feed.next(network)?;
+    while let Some(batch) = next {
         let rates = rates(state);
-        let key =
-            DropoutKey { seed: job.seed, epoch: batch.epoch(), first_position: batch.positions().start };
-        network.train_batch(batch.floats(), batch.labels(), Some(key))?;
-        let rule = job.rule(network, &rates, batch.global_len());
+        let key = DropoutKey { seed: job.seed, epoch: batch.epoch, first_position: batch.first_position };
+        let rule = job.rule(network, &rates, batch.global_len);
+        batch.train(network, Some(key))?;
         network.update(&rule)?;
-        score += network.score()?;
-        drop(batch);
         state.step += 1;
         state.batch += 1;
+        let ended = state.batch == batches || state.is_over(job.length);
+        // Before the score is waited for, so that the next batch travels while the devices work on this one.
+        next = if ended { None } else { feed.next(network)? };
+        score += network.score()?;
         if !score.loss_sum.is_finite() {
             return Err(Error::Diverged { step: state.step, loss: score.loss_sum });
         }
         watcher.step(state.step);
-        let ended = state.batch == batches || state.is_over(job.length);
         if state.step.is_multiple_of(job.log_every) || ended {
             let record = Record::Train {
                 step: state.step,
@@ -230,7 +229,7 @@ fn epoch<B: Backend>(
             Saved::write(job, network, state, &folder.last())?;
         }
     }
-    let stages = loader.stages();
+    let stages = feed.stages();
     if state.batch == batches {
         state.epoch += 1;
         state.batch = 0;
