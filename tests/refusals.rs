@@ -86,6 +86,7 @@ fn impossible_options() {
     train(&["--columns", "5", "--crop", "56"]).refuses("columns");
     train(&["--device", "cuda"]).refuses("--device cuda");
     train(&["--batch", "0"]).refuses("--batch 0");
+    train(&["--steps", "0"]).refuses("no updates");
     train(&["--net", "resnet"]).refuses("resnet");
     train(&["--crop", "8"]).refuses("conv1");
     run("loader-bench", args![shards(), "--seconds", "0"]).refuses("--seconds 0");

@@ -13,5 +13,6 @@ mod evaluating;
 mod loading;
 mod packing;
 mod refusals;
+mod sample;
 mod statistics;
 mod training;

@@ -159,3 +159,34 @@ fn the_summary_has_the_papers_numbers() {
         assert!(said.out.contains(number), "{number}: {said:?}");
     }
 }
+
+#[test]
+fn a_checkpoint_of_another_shape_is_refused() {
+    let [two, four] = ["train-two", "train-four"].map(fresh);
+    run("train", training(&two, &["--steps", "1"])).ends(0);
+    run("train", training(&four, &["--steps", "1", "--columns", "4"])).ends(0);
+    fs::copy(two.join("last.safetensors"), four.join("last.safetensors")).unwrap();
+    let before = fs::read(four.join("last.safetensors")).unwrap();
+    run("train", training(&four, &["--steps", "1", "--columns", "4"])).refuses("2 columns against 4");
+    assert!(fs::read(four.join("last.safetensors")).unwrap() == before);
+}
+
+/// Lighting by the set's own axes, Krizhevsky's, or those of a file: other batches, so other weights.
+#[test]
+fn lighting_comes_from_where_the_user_says() {
+    let axes = scratch().join("axes.json");
+    fs::write(&axes, run("imagenet-pca", args![shards(), "--json"]).ends(0).out).unwrap();
+    let axes = axes.to_str().expect("a path in the target folder");
+    let weights = |name: &str, pca: &str| {
+        let out = fresh(name);
+        run("train", training(&out, &["--steps", "1", "--pca", pca])).ends(0);
+        let bytes = fs::read(out.join("last.safetensors")).unwrap();
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        tensors.tensor("conv1.weight").unwrap().data().to_vec()
+    };
+    let set = weights("pca-set", "set");
+    assert!(set == weights("pca-file", axes), "the set's own statistics, through a file");
+    assert!(set != weights("pca-krizhevsky", "krizhevsky"));
+    let out = fresh("pca-none");
+    run("train", training(&out, &["--pca", "/nowhere.json"])).refuses("/nowhere.json");
+}

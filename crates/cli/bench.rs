@@ -169,7 +169,7 @@ fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
         },
         start: (0, 0),
         end: u32::MAX,
-        threads: args.threads.unwrap_or_else(crate::input::cores),
+        threads: args.threads.unwrap_or_else(crate::input::cores).max(1),
         slots: 4,
         labelled: false,
     })

@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use alexnet_cpu::CpuBackend;
-use alexnet_net::Net;
+use alexnet_cuda::{Cache, CudaBackend};
+use alexnet_net::Backend;
 
 use crate::messages::Refusal;
 
@@ -48,29 +49,69 @@ impl fmt::Display for Device {
     }
 }
 
-/// The device a run uses.
+/// The backend a run uses, and why.
 #[derive(Debug)]
 pub struct Choice {
     /// In words, with the reason.
     pub why: String,
+    /// The CUDA devices; none for the CPU.
+    cuda: Option<Vec<usize>>,
 }
 
-const NO_CUDA: &str = "this version has no CUDA backend";
+/// What a program does on whichever backend was chosen.
+pub trait Work {
+    /// What comes of it.
+    type Done;
+    /// Does it.
+    fn run<B: Backend>(self, backend: B) -> anyhow::Result<Self::Done>;
+}
 
 impl Device {
-    /// Decides; an explicit device that cannot be had is refused.
-    pub fn choose(&self) -> Result<Choice, Refusal> {
-        match self {
-            Device::Cpu => Ok(Choice { why: "on the CPU".into() }),
-            Device::Auto => Ok(Choice { why: format!("on the CPU ({NO_CUDA})") }),
-            Device::Cuda(_) => Err(Refusal::new(format!("--device {self}: {NO_CUDA}"), "use --device cpu")),
+    /// Decides for a net of `columns` columns; an explicit device that cannot be had is refused.
+    pub fn choose(&self, columns: usize) -> Result<Choice, Refusal> {
+        let cpu = |why: String| Choice { why, cuda: None };
+        let named = match self {
+            Device::Cpu => return Ok(cpu("on the CPU".into())),
+            Device::Auto => None,
+            Device::Cuda(named) if named.is_empty() => Some(&[0][..]),
+            Device::Cuda(named) => Some(&named[..]),
+        };
+        if let Some(named) = named.filter(|named| named.len() > columns) {
+            let cause = format!("--device {self}: {} devices for {columns} columns", named.len());
+            return Err(Refusal::new(cause, "name fewer devices, or give the network more columns"));
+        }
+        match (alexnet_cuda::probe(), named) {
+            (Err(missing), None) => Ok(cpu(format!("on the CPU ({missing})"))),
+            (Err(missing), Some(_)) => Err(Refusal::new(
+                format!("--device {self}: {missing}"),
+                missing.hint() + "; or use --device cpu",
+            )),
+            (Ok(count), Some(named)) if named.iter().any(|&device| device >= count) => {
+                let cause = format!("--device {self}: the driver has {count} device{}", plural(count));
+                Err(Refusal::new(cause, format!("devices are numbered 0 to {}", count - 1)))
+            }
+            (Ok(_), named) => {
+                let devices = named.unwrap_or(&[0]).to_vec();
+                Ok(Choice { why: format!("on {}", Device::Cuda(devices.clone())), cuda: Some(devices) })
+            }
         }
     }
 }
 
-/// The CPU backend for a net.
-pub fn cpu(_net: &Net, threads: usize) -> anyhow::Result<CpuBackend> {
-    Ok(CpuBackend::new(1, threads)?)
+fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+impl Choice {
+    /// Opens the backend and works on it; the CPU uses `threads` threads.
+    pub fn run<W: Work>(&self, threads: usize, work: W) -> anyhow::Result<W::Done> {
+        match &self.cuda {
+            None => work.run(CpuBackend::new(1, threads)?),
+            Some(devices) => {
+                work.run(CudaBackend::new(devices, &Cache::of_user()).map_err(alexnet_net::Error::from)?)
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -84,5 +125,11 @@ mod tests {
         }
         assert!("gpu".parse::<Device>().is_err());
         assert!("cuda:x".parse::<Device>().is_err());
+    }
+
+    #[test]
+    fn more_devices_than_columns_are_refused_before_anything_is_asked_of_them() {
+        let refusal = "cuda:0,1,2".parse::<Device>().unwrap().choose(2).unwrap_err();
+        assert_eq!(refusal.to_string(), "--device cuda:0,1,2: 3 devices for 2 columns");
     }
 }

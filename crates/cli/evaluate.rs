@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alexnet_load::{SplitOf, Subset};
-use alexnet_net::Network;
+use alexnet_load::{Augment, SplitOf, Subset};
+use alexnet_net::{Backend, Network};
 use alexnet_shard::{Access, ShardSet, Split};
 use alexnet_train::{Evaluation, Photos, Saved};
 use clap::Parser;
 
-use crate::device::{self, Device};
+use crate::device::{Device, Work};
 use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::Progress;
@@ -48,10 +48,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    args.device.choose()?;
     let file = if args.run.is_dir() { args.run.join("last.safetensors") } else { args.run.clone() };
     let saved = Saved::read(&file)?;
     let net = &saved.checkpoint.net;
+    let choice = args.device.choose(net.columns)?;
     if let Some(columns) = args.columns.filter(|c| *c != net.columns) {
         let cause = format!("--columns {columns}, but {} has {}", file.display(), net.columns);
         return Err(Refusal::new(cause, "leave --columns away: a checkpoint knows its own").into());
@@ -70,21 +70,39 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let augment = saved.augment([width, height])?;
 
     let threads = args.threads.unwrap_or_else(cores).max(1);
-    let backend = device::cpu(net, threads)?;
-    let mut network = Network::new(backend, net, args.batch as usize)?;
-    network.set_parameters(&saved.checkpoint.parameters)?;
-    let count = records.split().len();
-    let progress = Progress::new("evaluating", "photos", count, args.quiet);
-    let photos = Photos { records, subset: Subset::all(count) };
-    let mut done = |n| progress.at(n, "");
-    let evaluation = alexnet_train::evaluate(&mut network, &photos, &augment, 1, &mut done)?;
-    progress.finish();
+    let work = Evaluating { args: &args, saved: &saved, records, augment };
+    let evaluation = choice.run(threads, work)?;
     if args.json {
         say(serde_json::to_string_pretty(&evaluation)?)?;
     } else {
         say(sentence(&evaluation))?;
     }
     Ok(Exit::Done)
+}
+
+/// The evaluation, for any backend.
+struct Evaluating<'a> {
+    args: &'a Args,
+    saved: &'a Saved,
+    records: Arc<SplitOf>,
+    augment: Augment,
+}
+
+impl Work for Evaluating<'_> {
+    type Done = Evaluation;
+
+    fn run<B: Backend>(self, backend: B) -> anyhow::Result<Evaluation> {
+        let checkpoint = &self.saved.checkpoint;
+        let mut network = Network::new(backend, &checkpoint.net, self.args.batch as usize)?;
+        network.set_parameters(&checkpoint.parameters)?;
+        let count = self.records.split().len();
+        let progress = Progress::new("evaluating", "photos", count, self.args.quiet);
+        let photos = Photos { records: self.records, subset: Subset::all(count) };
+        let mut done = |n| progress.at(n, "");
+        let evaluation = alexnet_train::evaluate(&mut network, &photos, &self.augment, 1, &mut done)?;
+        progress.finish();
+        Ok(evaluation)
+    }
 }
 
 /// An evaluation in words.

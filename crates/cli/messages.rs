@@ -47,7 +47,7 @@ pub fn conclude(name: &str, run: impl FnOnce() -> anyhow::Result<Exit>) -> ExitC
         Err(error) => {
             // If standard error is closed there is nobody left to tell.
             let mut stderr = io::stderr().lock();
-            let _ = writeln!(stderr, "{name}: {error:#}");
+            let _ = writeln!(stderr, "{name}: {}", causes(&error));
             if let Some(hint) = hint(&error) {
                 let _ = writeln!(stderr, "hint: {hint}");
             }
@@ -62,18 +62,34 @@ pub fn say(line: impl fmt::Display) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// The chain of causes in one line. Many errors name their cause themselves: what was said is not said again.
+fn causes(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.ends_with(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    // A parser's complaint may be of several lines.
+    line.split('\n').map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
 fn closed_pipe(error: &anyhow::Error) -> bool {
     error.chain().filter_map(|e| e.downcast_ref::<io::Error>()).any(|e| e.kind() == io::ErrorKind::BrokenPipe)
 }
 
 /// The first hint along the chain of causes.
 fn hint(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|e| {
+    let known = error.chain().find_map(|e| {
         None.or_else(|| e.downcast_ref::<Refusal>().and_then(|e| e.hint.clone()))
             .or_else(|| e.downcast_ref::<alexnet_shard::Error>().and_then(|e| e.hint()))
             .or_else(|| e.downcast_ref::<alexnet_pack::Error>().and_then(|e| e.hint()))
             .or_else(|| e.downcast_ref::<alexnet_net::Error>().and_then(|e| e.hint()))
             .or_else(|| e.downcast_ref::<alexnet_train::Error>().and_then(|e| e.hint()))
             .or_else(|| e.downcast_ref::<alexnet_load::NoSplit>().map(|e| e.hint()))
-    })
+            .or_else(|| e.downcast_ref::<alexnet_load::Error>().and_then(|e| e.hint()))
+    });
+    known.or_else(|| Some("`--help` describes every option".to_owned()))
 }

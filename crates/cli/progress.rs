@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 
 /// How often a plain line is written when standard error is not a terminal.
 const PLAIN_EVERY: Duration = Duration::from_secs(5);
@@ -35,12 +35,13 @@ impl Progress {
             return Progress { bar: None, plain: Some(Mutex::new(plain)) };
         }
         let template = format!(
-            "{{prefix}} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec:.0}}  {{eta}} left  {{msg}}"
+            "{{prefix}} {{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{rate}}/s  {{eta}} left  {{msg}}"
         );
         // The template is a constant of ours; a style that indicatif could not read falls back to its default.
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar =
-            ProgressBar::new(total).with_style(style.progress_chars("━╸─")).with_prefix(label.to_owned());
+        let bar = ProgressBar::new(total)
+            .with_style(style.with_key("rate", rate).progress_chars("━╸─"))
+            .with_prefix(label.to_owned());
         Progress { bar: Some(bar), plain: None }
     }
 
@@ -87,6 +88,11 @@ impl Progress {
             bar.finish_and_clear();
         }
     }
+}
+
+fn rate(state: &ProgressState, out: &mut dyn std::fmt::Write) {
+    // A bar that cannot be written is not worth an error.
+    let _ = write!(out, "{:.0}", state.per_sec());
 }
 
 /// Seconds as people say them: `12 s`, `3 min 4 s`, `2 h 5 min`.

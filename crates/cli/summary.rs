@@ -1,6 +1,6 @@
-//! `train --summary`: the network's layers and sizes.
+//! The network's layers and sizes, for `train --summary`, and what its columns exchanged, at the end of a run.
 
-use alexnet_net::Net;
+use alexnet_net::{Backend, Net, Network};
 
 use crate::messages::say;
 
@@ -30,5 +30,24 @@ pub fn print(net: &Net) -> anyhow::Result<()> {
     say(format_args!(
         "neurons        {} (the caption of figure 2 counts 55×48×96 for the first layer: 622312 in all at full width)",
         summary.neurons
+    ))
+}
+
+/// What a full batch sent between devices, counted, beside the formula for D devices: every value that all columns
+/// read goes to D − 1 readers and comes back as D − 1 gradients, the logits go one way. Nothing with one device.
+pub fn traffic<B: Backend>(network: &Network<B>, batch: u64) -> Option<String> {
+    let (sites, traffic) = (network.exchanges(), network.traffic());
+    let others = sites.first()?.exchange.parts.len() as u64 - 1;
+    let values = |both: bool| {
+        sites.iter().filter(|site| site.reduced == both).map(|site| site.exchange.whole() as u64).sum::<u64>()
+    };
+    let formula = 8 * others * values(true) * batch + 4 * others * values(false) * batch;
+    let counted = traffic.bytes.checked_div(traffic.samples)? * batch;
+    Some(format!(
+        "the {} devices exchanged {counted} bytes an update of {batch}; formula: 8·{others}·{}·{batch} for the layers + \
+         4·{others}·{}·{batch} for the logits = {formula}",
+        others + 1,
+        values(true),
+        values(false),
     ))
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use alexnet_load::{Records, SplitOf, Subset};
-use alexnet_net::{ClassName, Net, Network, Parameters};
+use alexnet_net::{Backend, ClassName, Net, Network, Parameters};
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
 use alexnet_train::{
@@ -13,7 +13,7 @@ use alexnet_train::{
 use anyhow::Context;
 use clap::Parser;
 
-use crate::device::{self, Device};
+use crate::device::{Device, Work};
 use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
@@ -165,6 +165,9 @@ pub fn prepare(
     };
     let (mean_image, colour_name, statistics) = colour(args, &records, &recipe)?;
     let (subset, validation, validation_name) = validation(args, &set, &records)?;
+    if args.steps == Some(0) || args.epochs == Some(0) {
+        return Err(Refusal::new("a run of no updates", "give --epochs or --steps at least 1").into());
+    }
     let length = match (args.steps, args.epochs) {
         (Some(steps), _) => Length::Steps(steps),
         (None, Some(epochs)) => Length::Epochs(epochs),
@@ -273,7 +276,7 @@ fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     say(format_args!("validation   {validation} photos"))?;
     say(format_args!("length       {}, {} updates", job.length, job.length.steps(batches)))?;
     say(format_args!("parameters   {} ({})", summary.parameters, size(parameters)))?;
-    say(format_args!("device       {}", args.device.choose()?.why))?;
+    say(format_args!("device       {}", args.device.choose(job.net.columns)?.why))?;
     let [channels, height, width] = job.net.input;
     let ring = 3 * u64::from(job.recipe.batch) * (channels * height * width * 4) as u64;
     say(format_args!(
@@ -292,18 +295,13 @@ pub fn execute(
     out: &Path,
 ) -> anyhow::Result<(Exit, Option<Evaluation>)> {
     let job = &prepared.job;
-    let choice = args.device.choose()?;
+    let choice = args.device.choose(job.net.columns)?;
     let folder = Folder::take(out, &prepared.description)?;
     remember(&folder, job, data)?;
-    let stop = stop::on_interrupt();
     let threads = args.threads.unwrap_or_else(cores).max(1);
-    let backend = device::cpu(&job.net, threads)?;
-    let mut network = Network::new(backend, &job.net, job.recipe.batch as usize)?;
-    network.set_parameters(&Parameters::initial(&job.net, job.seed)?)?;
     let mut watch = Watch::new(job, args.quiet);
     watch.say(&format!("{}; run folder {}", choice.why, out.display()));
-    let ending = train(job, &mut network, &folder, &mut watch, stop)?;
-    watch.finish();
+    let ending = choice.run(threads, Training { job, folder: &folder, watch: &mut watch })?;
     match ending {
         Ending::Finished(evaluation) => {
             say(format_args!("trained for {}; {}", job.length, folder.last().display()))?;
@@ -320,6 +318,29 @@ pub fn execute(
             say(format_args!("stopped; the same command goes on from {}", folder.last().display()))?;
             Ok((Exit::Complaints, None))
         }
+    }
+}
+
+/// The run, for any backend.
+struct Training<'a> {
+    job: &'a Job,
+    folder: &'a Folder,
+    watch: &'a mut Watch,
+}
+
+impl Work for Training<'_> {
+    type Done = Ending;
+
+    fn run<B: Backend>(self, backend: B) -> anyhow::Result<Ending> {
+        let Training { job, folder, watch } = self;
+        let mut network = Network::new(backend, &job.net, job.recipe.batch as usize)?;
+        network.set_parameters(&Parameters::initial(&job.net, job.seed)?)?;
+        let ending = train(job, &mut network, folder, watch, stop::on_interrupt())?;
+        watch.finish();
+        if let Some(sentence) = summary::traffic(&network, u64::from(job.recipe.batch)) {
+            say(sentence)?;
+        }
+        Ok(ending)
     }
 }
 

@@ -40,12 +40,10 @@ impl Watcher for Watch {
                 );
             }
             Record::Validation { step, epoch, loss, top1_error, top5_error, images } => {
-                let waited = stages.map_or(String::new(), |s| {
-                    format!("; waited {:.1} s for data this epoch", s.starved_seconds)
-                });
+                let waited = stages.map_or(0.0, |s| s.starved_seconds);
                 self.progress.line(&format!(
-                    "epoch {epoch:.2} (update {step}): validation loss {loss:.3}, top-1 error {:.2} %, \
-                     top-5 error {:.2} % on {images} photos{waited}",
+                    "epoch {epoch:.2}, update {step}: validation loss {loss:.3}, top-1 error {:.2} %, top-5 error \
+                     {:.2} % ({images} photos); waited {waited:.1} s for data",
                     100.0 * top1_error,
                     100.0 * top5_error
                 ));

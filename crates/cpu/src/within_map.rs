@@ -37,7 +37,7 @@ fn box_sums(op: &WithinMap, frame_width: usize, values: &[f32], rows: &mut [f32]
     add_shifted(op.size, frame_width, rows, sums);
 }
 
-/// to[i] = from[i] + from[i + step] + … of `count` terms, as far as they reach.
+/// `to[i] = from[i] + from[i + step] + …` of `count` terms, as far as they reach.
 #[inline(always)]
 fn add_shifted(count: usize, step: usize, from: &[f32], to: &mut [f32]) {
     let len = from.len().saturating_sub((count - 1) * step);

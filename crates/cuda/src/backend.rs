@@ -18,7 +18,7 @@ pub struct CudaBackend {
 type Done = Result<(), DeviceError>;
 
 impl CudaBackend {
-    /// Opens the driver's devices with these numbers, in this order; [`crate::probe`] must have succeeded.
+    /// Opens the driver's devices with these numbers, in this order; [`crate::probe()`] must have succeeded.
     ///
     /// # Errors
     /// A device that does not exist or does not start, a kernel that does not compile.
@@ -43,6 +43,10 @@ impl Backend for CudaBackend {
 
     fn devices(&self) -> usize {
         self.devices.len()
+    }
+
+    fn exchanged_bytes(&self) -> Option<u64> {
+        Some(self.devices.iter().map(|device| device.received.get()).sum())
     }
 
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {

@@ -79,7 +79,7 @@ pub struct CompileError {
     pub log: String,
 }
 
-/// NVRTC's version, major and minor. The library must be there: [`crate::probe`].
+/// NVRTC's version, major and minor. The library must be there: [`crate::probe()`].
 pub fn version() -> (i32, i32) {
     let (mut major, mut minor) = (0, 0);
     // SAFETY: two writable integers.
@@ -87,7 +87,7 @@ pub fn version() -> (i32, i32) {
     (major, minor)
 }
 
-/// Compiles a kernel file for an architecture such as `sm_90`. The library must be there: [`crate::probe`].
+/// Compiles a kernel file for an architecture such as `sm_90`. The library must be there: [`crate::probe()`].
 ///
 /// # Errors
 /// The compiler's own, with its log.

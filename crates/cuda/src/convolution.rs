@@ -1,9 +1,8 @@
 //! Convolutions: patches to columns by our kernel, then matrix products by cuBLAS, a chunk of images at a time.
 //!
-//! Columns are kept image by image, [n][window][positions], so that a product writes the NCHW output directly. The
+//! Columns are kept image by image, `[n][window][positions]`, so that a product writes the NCHW output directly. The
 //! gradient of the weights adds image after image, in order. cuBLAS counts column by column: a row-major a×b matrix
 //! is its b×a matrix.
-#![allow(unsafe_code)]
 
 use alexnet_net::{Convolution, DeviceError};
 

@@ -4,12 +4,13 @@
 //! event tracking is off; whoever crosses devices ([`crate::exchange`]) orders the streams by events.
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use alexnet_net::DeviceError;
+use alexnet_net::{DeviceError, OutOfMemory};
 use cudarc::cublas::CudaBlas;
-use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, sys};
+use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, result, sys};
 use cudarc::nvrtc::Ptx;
 
 use crate::cache::Cache;
@@ -41,6 +42,8 @@ pub(crate) struct Device {
     pub stream: Arc<CudaStream>,
     pub blas: CudaBlas,
     pub multiprocessors: u32,
+    /// Bytes copied from other devices.
+    pub received: Cell<u64>,
     functions: HashMap<&'static str, CudaFunction>,
     /// Columns of a convolution, or slices on their way between devices.
     pub workspace: Option<Floats>,
@@ -86,6 +89,7 @@ impl Device {
             stream,
             blas,
             multiprocessors,
+            received: Cell::new(0),
             functions,
             workspace: None,
             outgoing: None,
@@ -104,13 +108,19 @@ impl Device {
         let allocate = || failed(self.number, "allocate memory");
         self.context.bind_to_thread().map_err(allocate())?;
         // SAFETY: written by the memset that follows on the same stream, before anything can read it.
-        let slice = unsafe { self.stream.alloc::<T>(len.max(1)) }.map_err(allocate())?;
+        let slice = match unsafe { self.stream.alloc::<T>(len.max(1)) } {
+            Err(e) if e.0 == sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY => {
+                let asked = (len * size_of::<T>()) as u64;
+                let (free, total) = result::mem_get_info().map_err(allocate())?;
+                let cause = OutOfMemory { asked, free: free as u64, total: total as u64 };
+                return Err(failed(self.number, "allocate memory")(cause));
+            }
+            other => other.map_err(allocate())?,
+        };
         let address = slice.device_ptr(&self.stream).0;
         // SAFETY: the buffer has this many bytes and belongs to the stream's context.
-        unsafe {
-            cudarc::driver::result::memset_d8_async(address, 0, slice.num_bytes(), self.stream.cu_stream())
-        }
-        .map_err(allocate())?;
+        unsafe { result::memset_d8_async(address, 0, slice.num_bytes(), self.stream.cu_stream()) }
+            .map_err(allocate())?;
         Ok(Floats { slice, address })
     }
 

@@ -35,8 +35,9 @@ fn meet(devices: &[Device]) -> Result<(), DeviceError> {
     Ok(())
 }
 
-/// `len` values from one device to another, on the target's stream.
+/// `len` values from one device to another, on the target's stream, which counts them.
 fn peer_copy(from: (&Device, u64), to: (&Device, u64), len: usize) -> Result<(), DeviceError> {
+    to.0.received.set(to.0.received.get() + 4 * len as u64);
     let fail = || failed(to.0.number, "copy from a peer");
     to.0.context.bind_to_thread().map_err(fail())?;
     let (source, target) = (from.0.context.cu_ctx(), to.0.context.cu_ctx());
@@ -73,7 +74,7 @@ fn staged(device: &Device, place: &mut Option<Floats>, len: usize) -> Result<u64
     device.grown(place, len).map(|buffer| buffer.address)
 }
 
-/// whole[e] on every device e from all parts.
+/// `whole[e]` on every device e from all parts.
 pub(crate) fn gather(
     devices: &mut [Device],
     exchange: &Exchange,
@@ -104,7 +105,7 @@ pub(crate) fn gather(
     meet(devices) // all copies are done, so parts may be written again
 }
 
-/// parts[d] at every owner d, summed over all readers' whole.
+/// `parts[d]` at every owner d, summed over all readers' whole.
 pub(crate) fn reduce(
     devices: &mut [Device],
     exchange: &Exchange,

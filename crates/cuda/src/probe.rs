@@ -16,10 +16,22 @@ pub enum Unavailable {
     #[error("the NVIDIA driver finds no usable device ({0})")]
     Device(String),
     /// A library of the toolkit is missing.
-    #[error(
-        "{0} could not be loaded (hint: install the CUDA 13 libraries or put their folder on LD_LIBRARY_PATH)"
-    )]
+    #[error("{0} could not be loaded")]
     Library(&'static str),
+}
+
+impl Unavailable {
+    /// What to do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Unavailable::Driver => "install NVIDIA's driver, 580 or newer",
+            Unavailable::Device(_) => "`nvidia-smi` and CUDA_VISIBLE_DEVICES show what the driver sees",
+            Unavailable::Library(_) => {
+                "install the CUDA 13 libraries, or put their folder on LD_LIBRARY_PATH"
+            }
+        }
+        .to_owned()
+    }
 }
 
 /// The number of CUDA devices, at least 1.
@@ -33,7 +45,7 @@ pub fn probe() -> Result<usize, Unavailable> {
     }
     let devices = CudaContext::device_count().map_err(|e| Unavailable::Device(format!("{:?}", e.0)))?;
     if devices == 0 {
-        return Err(Unavailable::Device("CUDA_VISIBLE_DEVICES may hide them".to_owned()));
+        return Err(Unavailable::Device("it counts none".to_owned()));
     }
     // SAFETY: as above.
     let libraries = unsafe {

@@ -47,3 +47,18 @@ pub enum Error {
     #[error("a loader thread failed: {0}")]
     Worker(String),
 }
+
+impl Error {
+    /// What to do, where there is something to do; the programs print it after `hint:`.
+    pub fn hint(&self) -> Option<String> {
+        let text = match self {
+            Error::Crop { .. } => "choose a smaller crop, or pack larger records",
+            Error::Empty(_) => "give a batch of at least 1, and a split that has photos",
+            Error::Record { .. } => "`imagenet-pack verify` finds every damaged byte of a set",
+            Error::Unlabelled { .. } => "pack the photos with the devkit that knows their labels",
+            Error::Threads(_) => "ask for fewer threads",
+            Error::MeanSize { .. } | Error::Worker(_) => return None,
+        };
+        Some(text.to_owned())
+    }
+}

@@ -55,6 +55,11 @@ pub trait Backend {
     /// Number of devices, at least 1.
     fn devices(&self) -> usize;
 
+    /// Bytes copied from device to device so far, if the backend counts them.
+    fn exchanged_bytes(&self) -> Option<u64> {
+        None
+    }
+
     /// `len` zeros on `device`.
     fn floats(&mut self, device: usize, len: usize) -> Result<Self::Buffer, DeviceError>;
 

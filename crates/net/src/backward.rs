@@ -51,10 +51,14 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// A device failed.
     pub fn train_loaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
+        let sent = |network: &Self| network.backend.exchanged_bytes().unwrap_or(network.exchanged);
+        let before = sent(self);
         self.forward(Mode::Training(key))?;
         self.compute_score()?;
         self.backward(key.is_some())?;
         self.accumulated = true;
+        self.traffic.samples += self.n as u64;
+        self.traffic.bytes += sent(self) - before;
         Ok(())
     }
 

@@ -101,6 +101,9 @@ impl Error {
                 }
                 _ => return None,
             },
+            Error::Device(error) if error.cause.is::<OutOfMemory>() => {
+                "give a smaller --batch, more devices, or --device cpu"
+            }
             _ => return None,
         };
         Some(text.to_owned())
@@ -117,4 +120,16 @@ pub struct DeviceError {
     pub operation: &'static str,
     /// Why it failed.
     pub cause: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The cause of a [`DeviceError`] when memory ran out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("out of memory: {asked} bytes asked for, {free} of {total} free")]
+pub struct OutOfMemory {
+    /// Bytes asked for.
+    pub asked: u64,
+    /// Bytes free on the device.
+    pub free: u64,
+    /// Bytes of the device.
+    pub total: u64,
 }

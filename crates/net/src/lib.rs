@@ -40,10 +40,10 @@ mod update;
 
 pub use backend::{Backend, Gradients, Weights};
 pub use checkpoint::{Checkpoint, ClassName, MeanImage, Position};
-pub use error::{DeviceError, Error};
+pub use error::{DeviceError, Error, OutOfMemory};
 pub use exchange::{Exchange, ExchangeSite};
 pub use layer::{DropoutConvention, DropoutLayer, Layer, Net, Normalisation, Reads};
-pub use network::{BatchScore, DropoutKey, Network};
+pub use network::{BatchScore, DropoutKey, Network, Traffic};
 pub use operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
 pub use parameters::{Parameter, ParameterKind, Parameters};
 pub use placement::{ParameterRange, Placement};

@@ -47,6 +47,15 @@ impl std::ops::AddAssign for BatchScore {
     }
 }
 
+/// What training has sent between devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Samples trained on.
+    pub samples: u64,
+    /// Bytes sent for them, over all devices: as the backend counted them, or as planned if it does not.
+    pub bytes: u64,
+}
+
 /// A net on the devices of a backend.
 pub struct Network<B: Backend> {
     pub(crate) backend: B,
@@ -59,6 +68,7 @@ pub struct Network<B: Backend> {
     /// Whether the gradient buffers hold a sum that no update has used yet.
     pub(crate) accumulated: bool,
     pub(crate) exchanged: u64,
+    pub(crate) traffic: Traffic,
     /// Whether the score buffer belongs to the last pass.
     pub(crate) scored: bool,
     pub(crate) timings: Option<Vec<Timing>>,
@@ -130,6 +140,7 @@ impl<B: Backend> Network<B> {
             n: 0,
             accumulated: false,
             exchanged: 0,
+            traffic: Traffic::default(),
             scored: false,
             timings: None,
             parameters,
@@ -179,7 +190,12 @@ impl<B: Backend> Network<B> {
         &self.program.sites
     }
 
-    /// Bytes sent between devices since the network was made, over all devices.
+    /// What the training batches since the network was made have sent between devices.
+    pub fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Bytes sent between devices since the network was made, by plan, over all devices.
     pub fn exchanged_bytes(&self) -> u64 {
         self.exchanged
     }

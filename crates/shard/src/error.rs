@@ -74,7 +74,9 @@ impl Error {
                 "remove manifest.json and run the same imagenet-pack command again: it checks the shards and \
                  writes the manifest anew"
             }
-            Error::Incomplete { .. } => "run the same imagenet-pack command again: it packs what is missing",
+            Error::Incomplete { .. } => {
+                "name the folder that imagenet-pack wrote; if it was interrupted, its command goes on when run again"
+            }
             Error::ForeignFile { .. } => "name another output folder, or move the file away",
             Error::OtherRecipe { .. } => {
                 "source and options differ from those this folder was begun with: name another output folder, \

@@ -83,9 +83,16 @@ impl Error {
             }
             Error::Load(alexnet_load::Error::Crop { .. }) => Some("choose a smaller --crop".into()),
             Error::Net(error) => error.hint(),
-            Error::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-                Some("check the path".into())
-            }
+            Error::Io { source, .. } => match source.kind() {
+                std::io::ErrorKind::NotFound => Some("check the path".into()),
+                std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+                    Some("name a folder, or a place where one can be made".into())
+                }
+                std::io::ErrorKind::StorageFull => {
+                    Some("free some space and run the same command again: it goes on".into())
+                }
+                _ => None,
+            },
             _ => None,
         }
     }

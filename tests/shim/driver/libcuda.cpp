@@ -1,129 +1,19 @@
-// A stand-in libcuda.so.1: the driver calls that cudarc 0.19.10 makes for contexts, streams, events, memory, modules
-// and launches, with kernels run by the host shim. Nothing runs before somebody has to wait for it; what runs then is
-// chosen by the seed (queue.h), so a program that forgot an event wait gets wrong results with some seed.
+// A stand-in libcuda.so.1: the driver calls that cudarc 0.19.10 makes for contexts, streams, events, modules and
+// launches (memory and copies are in transfers.cpp), with kernels run by the host shim. Nothing runs before somebody
+// has to wait for it; what runs then is chosen by the seed (queue.h), so a program that forgot an event wait gets wrong
+// results with some seed.
 //
 // Environment: SHIM_DEVICES (4), SHIM_DEVICE_MEMORY (bytes, 4 GiB), SHIM_SEED (2), SHIM_REPORT (a file that gets, at
 // exit, each kernel with its number of launches).
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <map>
-#include <memory>
-#include <set>
 
-#include "../host/host_cuda.h"
-#include "queue.h"
+#include "driver.h"
 
 extern "C" const char* alx_host_launches(size_t i, unsigned long long* launches);
 
 namespace {
-
-enum Result {
-    SUCCESS = 0, INVALID_VALUE = 1, OUT_OF_MEMORY = 2, NO_DEVICE = 100, INVALID_DEVICE = 101, INVALID_IMAGE = 200,
-    INVALID_CONTEXT = 201, INVALID_HANDLE = 400, NOT_FOUND = 500, NOT_READY = 600, LAUNCH_FAILED = 719,
-    NOT_SUPPORTED = 801
-};
-
-struct Stream;
-struct Device {
-    int number;
-    Stream* standard = nullptr;
-};
-struct Stream {
-    Device* device;
-    Handle last;
-};
-struct Event {
-    Device* device;
-    Handle recorded;
-};
-struct Function {
-    const AlxKernel* kernel;
-    Device* device;
-    size_t shared_limit = 48 << 10;
-};
-struct Module {
-    Device* device;
-    std::set<std::string> names;
-    std::map<std::string, Function*> functions;
-};
-
-std::vector<Device*> devices;
-thread_local Device* current = nullptr;
-std::map<uint64_t, size_t> pinned;
-std::set<Event*> events;
-std::set<Stream*> streams;
-std::atomic<uint64_t> peer_bytes{0};
-
-using Lock = std::lock_guard<std::recursive_mutex>;
-
-Stream* stream_of(void* handle) {
-    // Null, legacy and per-thread: the device's own stream, which here does not wait for the others.
-    if (reinterpret_cast<uint64_t>(handle) > 2) {
-        auto* stream = static_cast<Stream*>(handle);
-        return streams.count(stream) ? stream : nullptr;
-    }
-    if (!current) return nullptr;
-    if (!current->standard) streams.insert(current->standard = new Stream{current, nullptr});
-    return current->standard;
-}
-
-int finished(const std::string& failure) { return failure.empty() ? SUCCESS : LAUNCH_FAILED; }
-
-bool is_pinned(const void* at, size_t bytes) {
-    auto next = pinned.upper_bound(reinterpret_cast<uint64_t>(at));
-    if (next == pinned.begin()) return false;
-    --next;
-    return reinterpret_cast<uint64_t>(at) + bytes <= next->first + next->second;
-}
-
-void push(Stream* s, std::string what, std::vector<int> touches, std::function<std::string()> run,
-          const Handle& also = nullptr) {
-    s->last = queue_push({std::move(what), std::move(touches), std::move(run), {}}, {s->last, also});
-}
-
-int copy(Stream* s, const char* what, void* to, const void* from, size_t bytes, std::vector<int> touches) {
-    push(s, std::string(what) + " of " + std::to_string(bytes) + " bytes", std::move(touches), [=] {
-        std::memcpy(to, from, bytes);
-        return std::string();
-    });
-    return SUCCESS;
-}
-
-int host_to_device(uint64_t to, const void* from, size_t bytes, Stream* s) {
-    if (!s || !bytes) return s ? SUCCESS : INVALID_CONTEXT;
-    const int device = memory_owner(to, bytes);
-    if (device < 0) return INVALID_VALUE;
-    void* target = reinterpret_cast<void*>(to);
-    // Pinned memory is read when the copy runs; pageable memory is staged before the call returns.
-    if (is_pinned(from, bytes)) return copy(s, "copy from the host", target, from, bytes, {device});
-    auto staged = std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
-    push(s, "copy from the host of " + std::to_string(bytes) + " bytes", {device}, [=] {
-        std::memcpy(target, staged->data(), bytes);
-        return std::string();
-    });
-    return SUCCESS;
-}
-
-int device_to_host(void* to, uint64_t from, size_t bytes, Stream* s) {
-    if (!s || !bytes) return s ? SUCCESS : INVALID_CONTEXT;
-    const int device = memory_owner(from, bytes);
-    if (device < 0) return INVALID_VALUE;
-    copy(s, "copy to the host", to, reinterpret_cast<void*>(from), bytes, {device});
-    return is_pinned(to, bytes) ? SUCCESS : finished(queue_run_until(s->last));
-}
-
-int set_bytes(uint64_t to, unsigned char value, size_t bytes, Stream* s) {
-    if (!s || !bytes) return s ? SUCCESS : INVALID_CONTEXT;
-    const int device = memory_owner(to, bytes);
-    if (device < 0) return INVALID_VALUE;
-    push(s, "setting " + std::to_string(bytes) + " bytes", {device}, [=] {
-        std::memset(reinterpret_cast<void*>(to), value, bytes);
-        return std::string();
-    });
-    return SUCCESS;
-}
 
 // Names of the functions in a cubin: the global symbols of an ELF file. Or the lines of a text "alx-kernels\n…".
 bool names_of(const char* image, std::set<std::string>& names) {
@@ -332,99 +222,6 @@ int cuEventElapsedTime_v2(float* ms, void* from, void* to) {
     if (!a->recorded->done || !b->recorded->done) return NOT_READY;
     *ms = (static_cast<float>(b->recorded->done_at) - static_cast<float>(a->recorded->done_at)) / 1000;
     return SUCCESS;
-}
-
-int cuMemAlloc_v2(uint64_t* address, size_t bytes) {
-    Lock l(driver_lock);
-    if (!current) return INVALID_CONTEXT;
-    *address = memory_allocate(current->number, bytes);
-    return *address ? SUCCESS : bytes ? OUT_OF_MEMORY : INVALID_VALUE;
-}
-int cuMemFree_v2(uint64_t address) {
-    Lock l(driver_lock);
-    cuCtxSynchronize();  // as the driver does
-    return memory_free(address) ? SUCCESS : INVALID_VALUE;
-}
-// In stream order: the memory is there, full of NaN, when the stream comes to this place, but for the stream only.
-int cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
-    Lock l(driver_lock);
-    Stream* s = stream_of(stream);
-    if (!s) return INVALID_HANDLE;
-    *address = memory_allocate(s->device->number, bytes);
-    return *address ? SUCCESS : bytes ? OUT_OF_MEMORY : INVALID_VALUE;
-}
-int cuMemFreeAsync(uint64_t address, void* stream) {
-    Lock l(driver_lock);
-    Stream* s = stream_of(stream);
-    if (!s) return INVALID_HANDLE;
-    if (memory_owner(address, 1) < 0) return INVALID_VALUE;
-    push(s, "free", {}, [=] { return memory_free(address) ? "" : std::string("freed twice"); });
-    return SUCCESS;
-}
-int cuMemGetInfo_v2(size_t* free, size_t* total) {
-    Lock l(driver_lock);
-    if (!current) return INVALID_CONTEXT;
-    memory_usage(current->number, free, total);
-    return SUCCESS;
-}
-int cuMemHostAlloc(void** host, size_t bytes, unsigned) {
-    Lock l(driver_lock);
-    *host = std::malloc(bytes);
-    if (!*host) return OUT_OF_MEMORY;
-    std::memset(*host, 0xff, bytes);
-    pinned[reinterpret_cast<uint64_t>(*host)] = bytes;
-    return SUCCESS;
-}
-int cuMemFreeHost(void* host) {
-    Lock l(driver_lock);
-    queue_run_until(nullptr);  // as the driver does
-    if (!pinned.erase(reinterpret_cast<uint64_t>(host))) return INVALID_VALUE;
-    std::free(host);
-    return SUCCESS;
-}
-
-int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
-    Lock l(driver_lock);
-    return host_to_device(to, from, bytes, stream_of(stream));
-}
-int cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t bytes) {
-    Lock l(driver_lock);
-    const int result = host_to_device(to, from, bytes, stream_of(nullptr));
-    return result ? result : cuStreamSynchronize(nullptr);
-}
-int cuMemcpyDtoHAsync_v2(void* to, uint64_t from, size_t bytes, void* stream) {
-    Lock l(driver_lock);
-    return device_to_host(to, from, bytes, stream_of(stream));
-}
-int cuMemcpyDtoH_v2(void* to, uint64_t from, size_t bytes) {
-    Lock l(driver_lock);
-    const int result = device_to_host(to, from, bytes, stream_of(nullptr));
-    return result ? result : cuStreamSynchronize(nullptr);
-}
-int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
-    Lock l(driver_lock);
-    Stream* s = stream_of(stream);
-    if (!s) return INVALID_HANDLE;
-    const int owner = memory_owner(to, bytes);
-    if (owner < 0 || owner != memory_owner(from, bytes)) return INVALID_VALUE;
-    return copy(s, "copy within a device", reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes, {owner});
-}
-int cuMemcpyPeerAsync(uint64_t to, void* to_context, uint64_t from, void* from_context, size_t bytes, void* stream) {
-    Lock l(driver_lock);
-    Stream* s = stream_of(stream);
-    if (!s) return INVALID_HANDLE;
-    const int target = memory_owner(to, bytes), source = memory_owner(from, bytes);
-    if (target < 0 || source < 0 || devices[target] != to_context || devices[source] != from_context) return INVALID_VALUE;
-    if (target != source) peer_bytes += bytes;
-    return copy(s, "peer copy", reinterpret_cast<void*>(to), reinterpret_cast<void*>(from), bytes, {target, source});
-}
-int cuMemsetD8Async(uint64_t to, unsigned char value, size_t bytes, void* stream) {
-    Lock l(driver_lock);
-    return set_bytes(to, value, bytes, stream_of(stream));
-}
-int cuMemsetD8_v2(uint64_t to, unsigned char value, size_t bytes) {
-    Lock l(driver_lock);
-    return set_bytes(to, value, bytes, stream_of(nullptr));
 }
 
 int cuModuleLoadData(void** module, const void* image) {
