@@ -64,6 +64,7 @@
 // `augment/{lanes,avx2,avx512}.rs` hold the unsafe code; the workspace denies it everywhere else.
 
 mod augment;
+mod bound;
 mod draw;
 mod error;
 mod loader;
@@ -73,6 +74,7 @@ mod records;
 mod ring;
 
 pub use augment::{Augment, Layout, Mean, Output, Pass, Path};
+pub use bound::Bare;
 pub use draw::{Draw, Drawer, LIGHTING_STRENGTH, Lighting, View};
 pub use error::Error;
 pub use loader::{Config, Loader};

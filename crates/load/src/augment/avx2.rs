@@ -56,8 +56,8 @@ impl Lanes for Avx2 {
                 }
             }
         }
-        // SAFETY: each load reads one array of 16 bytes.
-        table.map(|parts| parts.map(|part| unsafe { _mm_loadu_si128(part.as_ptr().cast()) }))
+        // SAFETY: 144 bytes of shuffle indices are nine registers of them.
+        unsafe { std::mem::transmute::<[[[u8; GROUP]; 3]; 3], [[__m128i; 3]; 3]>(table) }
     }
 
     #[inline(always)]
@@ -66,10 +66,13 @@ impl Lanes for Avx2 {
         unsafe {
             let from = from.cast::<__m128i>();
             let part = [_mm_loadu_si128(from), _mm_loadu_si128(from.add(1)), _mm_loadu_si128(from.add(2))];
-            table.map(|t| {
-                let ends = _mm_or_si128(_mm_shuffle_epi8(part[0], t[0]), _mm_shuffle_epi8(part[2], t[2]));
-                _mm_or_si128(ends, _mm_shuffle_epi8(part[1], t[1]))
-            })
+            let mut vectors = [part[0]; 3];
+            for k in 0..3 {
+                let [t0, t1, t2] = table[k];
+                let ends = _mm_or_si128(_mm_shuffle_epi8(part[0], t0), _mm_shuffle_epi8(part[2], t2));
+                vectors[k] = _mm_or_si128(ends, _mm_shuffle_epi8(part[1], t1));
+            }
+            vectors
         }
     }
 
@@ -77,10 +80,8 @@ impl Lanes for Avx2 {
     unsafe fn pixels(from: *const u8, table: &Self::Table) -> [Self::Floats; 3] {
         // SAFETY: the caller's promise for `bytes`; the rest touches registers only.
         unsafe {
-            Self::bytes(from, table).map(|bytes| {
-                let high = _mm_unpackhi_epi64(bytes, bytes);
-                [bytes, high].map(|eight| _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight)))
-            })
+            let bytes = Self::bytes(from, table);
+            [widen(bytes[0]), widen(bytes[1]), widen(bytes[2])]
         }
     }
 
@@ -99,9 +100,9 @@ impl Lanes for Avx2 {
     ) -> Self::Floats {
         // SAFETY: registers only.
         unsafe {
-            let half =
-                |i: usize| _mm256_mul_ps(_mm256_add_ps(_mm256_sub_ps(x[i], mean[i]), shift[i]), scale[i]);
-            [half(0), half(1)]
+            let low = _mm256_mul_ps(_mm256_add_ps(_mm256_sub_ps(x[0], mean[0]), shift[0]), scale[0]);
+            let high = _mm256_mul_ps(_mm256_add_ps(_mm256_sub_ps(x[1], mean[1]), shift[1]), scale[1]);
+            [low, high]
         }
     }
 
@@ -133,7 +134,8 @@ impl Lanes for Avx2 {
     unsafe fn store_f16<const STREAM: bool>(y: Self::Floats, to: *mut f16) {
         // SAFETY: as for bf16.
         unsafe {
-            let [low, high] = y.map(|y| _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(y));
+            let low = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(y[0]);
+            let high = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(y[1]);
             store_halves::<STREAM>(_mm256_set_m128i(high, low), to.cast());
         }
     }
@@ -159,7 +161,20 @@ impl Lanes for Avx2 {
     }
 }
 
-/// The bits of eight float32, rounded to nearest even, in the low halves of eight words. A NaN stays one.
+/// 16 bytes as floats.
+///
+/// # Safety
+/// The processor must have AVX2.
+#[inline(always)]
+unsafe fn widen(bytes: __m128i) -> [__m256; 2] {
+    // SAFETY: registers only.
+    unsafe {
+        let upper = _mm_unpackhi_epi64(bytes, bytes);
+        [_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes)), _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(upper))]
+    }
+}
+
+/// The bits of eight float32, rounded to nearest even, in the low halves of eight words. None may be a NaN.
 ///
 /// # Safety
 /// The processor must have AVX2.
@@ -170,9 +185,7 @@ unsafe fn round_to_bf16(y: __m256) -> __m256i {
         let bits = _mm256_castps_si256(y);
         let odd = _mm256_and_si256(_mm256_srli_epi32::<16>(bits), _mm256_set1_epi32(1));
         let rounded = _mm256_add_epi32(bits, _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF)));
-        let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x0040_0000));
-        let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(y, y));
-        _mm256_srli_epi32::<16>(_mm256_blendv_epi8(rounded, quiet, nan))
+        _mm256_srli_epi32::<16>(rounded)
     }
 }
 

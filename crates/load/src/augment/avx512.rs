@@ -67,11 +67,11 @@ impl Lanes for Avx512 {
                 bytes[GROUP * k + j] = index;
             }
         }
-        // SAFETY: each load reads one array of 64 bytes.
+        // SAFETY: 64 bytes of indices are a register of them.
         unsafe {
             Table {
-                words: words.map(|w| _mm512_loadu_si512(w.as_ptr().cast())),
-                bytes: _mm512_loadu_si512(bytes.as_ptr().cast()),
+                words: std::mem::transmute::<[[u8; 64]; 3], [__m512i; 3]>(words),
+                bytes: std::mem::transmute::<[u8; 64], __m512i>(bytes),
             }
         }
     }
@@ -95,7 +95,12 @@ impl Lanes for Avx512 {
         // SAFETY: the masked load touches the 48 bytes that the caller promises and no others.
         unsafe {
             let source = _mm512_maskz_loadu_epi8(SOURCE, from.cast());
-            table.words.map(|w| _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, w, source)))
+            let [a, b, c] = table.words;
+            [
+                _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, a, source)),
+                _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, b, source)),
+                _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, c, source)),
+            ]
         }
     }
 
@@ -125,9 +130,7 @@ impl Lanes for Avx512 {
             let bits = _mm512_castps_si512(y);
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
             let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
-            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(y, y);
-            let kept = _mm512_mask_or_epi32(rounded, nan, bits, _mm512_set1_epi32(0x0040_0000));
-            let upper = _mm512_permutexvar_epi8(upper_halves(), kept);
+            let upper = _mm512_permutexvar_epi8(upper_halves(), rounded);
             store_halves::<STREAM>(_mm512_castsi512_si256(upper), to.cast());
         }
     }

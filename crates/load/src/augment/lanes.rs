@@ -18,6 +18,9 @@ use super::pass::{GROUP, Job};
 /// # Safety
 /// Every method needs a processor with that instruction set, and pointers to as much memory as it says. With
 /// `STREAM`, `to` is aligned to 16 elements.
+///
+/// Methods are inlined into one function that enables the instruction set; a closure in them would be compiled
+/// without it, and call each intrinsic as a function.
 pub(super) trait Lanes {
     /// 16 float32.
     type Floats: Copy;
@@ -41,7 +44,7 @@ pub(super) trait Lanes {
     ) -> Self::Floats;
     /// Writes 16 floats.
     unsafe fn store_f32<const STREAM: bool>(y: Self::Floats, to: *mut f32);
-    /// Rounds to nearest even and writes 16 values.
+    /// Rounds to nearest even and writes 16 values, none of which is a NaN.
     unsafe fn store_bf16<const STREAM: bool>(y: Self::Floats, to: *mut bf16);
     /// Rounds to nearest even and writes 16 values.
     unsafe fn store_f16<const STREAM: bool>(y: Self::Floats, to: *mut f16);
@@ -109,17 +112,10 @@ pub(super) unsafe fn run<L: Lanes>(job: &mut Job<'_>) {
 /// How far ahead of the row in work the record is asked for, in bytes: the hardware stops at each page.
 const AHEAD: usize = 2048;
 
-/// The first columns of the groups of a row: every 16th, and the last 16 if the row is no multiple of 16.
+/// The first column of the group after the one at `column`: 16 further, or the last 16 of a row; `width` at its end.
 #[inline(always)]
-fn groups(width: usize, mut group: impl FnMut(usize)) {
-    let mut column = 0;
-    while column + GROUP <= width {
-        group(column);
-        column += GROUP;
-    }
-    if column < width {
-        group(width - GROUP);
-    }
+fn next_group(width: usize, column: usize) -> usize {
+    if column + GROUP == width { width } else { (column + GROUP).min(width - GROUP) }
 }
 
 /// # Safety
@@ -132,14 +128,16 @@ unsafe fn copy<L: Lanes, const STREAM: bool>(job: &mut Job<'_>) {
     unsafe {
         let table = L::table(job.indices);
         for row in 0..job.rows {
-            groups(job.width, |column| {
+            let mut column = 0;
+            while column < job.width {
                 let from = job.record.as_ptr().add(job.source(row, column));
                 L::prefetch(from.wrapping_add(AHEAD));
                 let bytes = L::bytes(from, &table);
                 for (k, bytes) in bytes.into_iter().enumerate() {
                     L::store_u8::<STREAM>(bytes, out.add(to.at(k, row, column)));
                 }
-            });
+                column = next_group(job.width, column);
+            }
         }
     }
 }
@@ -154,12 +152,11 @@ unsafe fn compute<L: Lanes, E: Element, const IMAGE: bool, const STREAM: bool>(j
     // there is one, has 16 values at every place that `mean.at` gives.
     unsafe {
         let table = L::table(job.indices);
-        let lanes = |values: &[[f32; GROUP]; 3]| {
-            [L::load(values[0].as_ptr()), L::load(values[1].as_ptr()), L::load(values[2].as_ptr())]
-        };
-        let (mean, shift, scale) = (lanes(job.mean.lanes), lanes(&job.shift), lanes(job.scale));
+        let (mean, shift, scale) =
+            (three::<L>(job.mean.lanes), three::<L>(&job.shift), three::<L>(job.scale));
         for row in 0..job.rows {
-            groups(job.width, |column| {
+            let mut column = 0;
+            while column < job.width {
                 let from = job.record.as_ptr().add(job.source(row, column));
                 L::prefetch(from.wrapping_add(AHEAD));
                 let x = L::pixels(from, &table);
@@ -168,7 +165,16 @@ unsafe fn compute<L: Lanes, E: Element, const IMAGE: bool, const STREAM: bool>(j
                     let y = L::finish(x[k], mean, shift[k], scale[k]);
                     E::store::<L, STREAM>(y, out.add(to.at(k, row, column)));
                 }
-            });
+                column = next_group(job.width, column);
+            }
         }
     }
+}
+
+/// # Safety
+/// That of [`Lanes`].
+#[inline(always)]
+unsafe fn three<L: Lanes>(values: &[[f32; GROUP]; 3]) -> [L::Floats; 3] {
+    // SAFETY: each load reads one array of 16 floats.
+    unsafe { [L::load(values[0].as_ptr()), L::load(values[1].as_ptr()), L::load(values[2].as_ptr())] }
 }

@@ -65,6 +65,15 @@ pub enum Mean {
     Centre(Vec<f32>),
 }
 
+impl Mean {
+    fn values(&self) -> &[f32] {
+        match self {
+            Mean::Channel(mean) => mean,
+            Mean::Aligned(image) | Mean::Centre(image) => image,
+        }
+    }
+}
+
 /// How a record becomes a sample; the same for all samples of a loader.
 #[derive(Clone, Debug)]
 pub struct Augment {

@@ -133,6 +133,8 @@ pub struct Pass {
     augment: Augment,
     path: Path,
     stream: bool,
+    /// Whether mean and scale are so small that no value overflows or becomes a NaN.
+    tame: bool,
     /// Which of a group's 48 bytes go where: plain and mirrored.
     indices: [[[u8; GROUP]; 3]; 2],
     mean_lanes: [[f32; GROUP]; 3],
@@ -176,6 +178,7 @@ impl Pass {
         Ok(Pass {
             path,
             stream: true,
+            tame: tame(augment.mean.values()) && tame(&augment.scale),
             indices,
             mean_lanes: lanes(layout, |_, c| mean[c]),
             scale_lanes: lanes(layout, |_, c| augment.scale[c]),
@@ -210,8 +213,9 @@ impl Pass {
         let augment = &self.augment;
         let ([width, height], [crop_width, crop_height]) = (augment.record, augment.crop);
         let (left, top) = (draw.left as usize, draw.top as usize);
-        let vector = crop_width >= GROUP && !matches!(self.path, Path::Scalar);
-        if !vector {
+        // Vector paths round to bf16 without a thought for NaNs.
+        let tame = augment.output != Output::Bf16 || (self.tame && tame(&draw.shift));
+        if crop_width < GROUP || !tame || matches!(self.path, Path::Scalar) {
             return augment.apply(record, draw, out);
         }
         assert!(record.len() >= width * height * 3, "a record of {} bytes is too short", record.len());
@@ -266,6 +270,11 @@ impl Pass {
             steps: Steps::new(self.augment.layout, self.augment.record),
         }
     }
+}
+
+/// Whether sums and products of these and a byte stay finite.
+fn tame(values: &[f32]) -> bool {
+    values.iter().all(|value| value.abs() < 1e9)
 }
 
 /// Three vectors of 16 values, each made of its pixel in the group and its channel.
