@@ -46,7 +46,7 @@ impl<B: Backend> Network<B> {
         self.train_loaded(key)
     }
 
-    /// As [`Network::train_batch`], of the batch that [`Network::load`] or [`Network::load_with`] brought.
+    /// As [`Network::train_batch`], of the batch that [`Network::load`] brought.
     ///
     /// # Errors
     /// A device failed.

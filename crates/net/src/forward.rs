@@ -48,7 +48,7 @@ impl<B: Backend> Network<B> {
         self.evaluate_loaded()
     }
 
-    /// As [`Network::evaluate`], of the batch that [`Network::load`] or [`Network::load_with`] brought.
+    /// As [`Network::evaluate`], of the batch that [`Network::load`] brought.
     ///
     /// # Errors
     /// A device failed.
@@ -64,22 +64,6 @@ impl<B: Backend> Network<B> {
     /// The batch does not fit, or a device failed.
     pub fn load(&mut self, pixels: &[f32], labels: &[u32]) -> Result<(), Error> {
         self.upload_batch(pixels, Some(labels))
-    }
-
-    /// Lets `fill` write a batch of `n` samples into the devices' own input buffers, `[n, channels, height, width]`,
-    /// the same on each, and labels below the number of classes: for backends that augment on the device.
-    ///
-    /// # Errors
-    /// `n` is 0 or too large, or a device failed.
-    pub fn load_with(
-        &mut self,
-        n: usize,
-        fill: impl FnOnce(&mut B, &mut [B::Buffer], &mut [B::Labels]) -> Result<(), DeviceError>,
-    ) -> Result<(), Error> {
-        self.check_size(n)?;
-        fill(&mut self.backend, &mut self.tensors[0], &mut self.labels)?;
-        self.n = n;
-        Ok(())
     }
 
     fn check_size(&self, n: usize) -> Result<(), Error> {
