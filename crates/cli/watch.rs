@@ -39,7 +39,7 @@ impl Watcher for Watch {
                     100.0 * top1_error
                 );
             }
-            Record::Validation { step, epoch, loss, top1_error, top5_error, images } => {
+            Record::Validation { step, epoch, loss, top1_error, top5_error, images, .. } => {
                 let waited = stages.map_or(String::new(), |s| {
                     format!("; waited {:.1} s for data this epoch", s.starved_seconds)
                 });

@@ -19,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 mod ablation;
+mod adoption;
 mod alexnet;
 mod backend;
 mod backward;
@@ -27,6 +28,7 @@ mod cifar;
 pub mod conformance;
 mod error;
 mod exchange;
+mod finite;
 mod forward;
 mod hosted;
 mod init;
@@ -44,6 +46,7 @@ mod timing;
 mod update;
 
 pub use ablation::{Ablation, Activation};
+pub use adoption::Adoption;
 pub use backend::{Backend, Gradients, Weights};
 pub use checkpoint::{Checkpoint, ClassName, MeanImage, Position};
 pub use error::{DeviceError, Error};
