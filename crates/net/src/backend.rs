@@ -11,8 +11,11 @@ use std::ops::Range;
 
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
+use crate::hosted;
 use crate::input::{Augmentation, HostMemory, RawBatch};
-use crate::operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+use crate::operation::{
+    AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
+};
 use crate::update::Segment;
 
 /// A layer's weights and bias in a device's flat parameter buffer.
@@ -261,6 +264,41 @@ pub trait Backend {
         dx: &mut Self::Buffer,
     ) -> Done;
 
+    /// y = tanh(x) of the first `len` values. This and the other provided operations go through the host unless a
+    /// backend has its own.
+    fn tanh_forward(&mut self, device: usize, len: usize, x: &Self::Buffer, y: &mut Self::Buffer) -> Done {
+        hosted::tanh_forward(self, device, len, x, y)
+    }
+
+    /// dy · (1 − tanh²(x)), in place, on the first `len` values.
+    fn tanh_backward(&mut self, device: usize, len: usize, x: &Self::Buffer, dy: &mut Self::Buffer) -> Done {
+        hosted::tanh_backward(self, device, len, x, dy)
+    }
+
+    /// Means of windows.
+    fn average_pool_forward(
+        &mut self,
+        device: usize,
+        op: &AveragePool,
+        n: usize,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+    ) -> Done {
+        hosted::average_pool_forward(self, device, op, n, x, y)
+    }
+
+    /// Each dy goes to its window in equal shares; replaces dx.
+    fn average_pool_backward(
+        &mut self,
+        device: usize,
+        op: &AveragePool,
+        n: usize,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+    ) -> Done {
+        hosted::average_pool_backward(self, device, op, n, dy, dx)
+    }
+
     /// Draws the mask `[n, units]` and multiplies y by it, in place.
     fn dropout_forward(
         &mut self,
@@ -299,6 +337,20 @@ pub trait Backend {
         labels: &Self::Labels,
         gradient: &mut Self::Buffer,
     ) -> Done;
+
+    /// Spreads the share `smoothing` of each label evenly over all classes: takes the gradient that
+    /// [`Backend::softmax_gradient`] left from the same logits, in place.
+    fn smooth_labels(
+        &mut self,
+        device: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        smoothing: f32,
+        logits: &Self::Buffer,
+        gradient: &mut Self::Buffer,
+    ) -> Done {
+        hosted::smooth_labels(self, device, op, n, smoothing, logits, gradient)
+    }
 
     /// Softmax of each sample's `classes` logits.
     fn softmax(

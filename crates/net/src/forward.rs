@@ -220,6 +220,15 @@ impl<B: Backend> Network<B> {
                     let places = &mut self.places[*places][device];
                     backend.max_pool_forward(device, &ops[device], n, &x[device], &mut y[device], places)?;
                 }
+                Step::AveragePool { ops, x, y } => {
+                    let (x, y) = pair(tensors, *x, *y);
+                    backend.average_pool_forward(device, &ops[device], n, &x[device], &mut y[device])?;
+                }
+                Step::Tanh { x, y } => {
+                    let len = n * program.tensors[*y][device];
+                    let (x, y) = pair(tensors, *x, *y);
+                    backend.tanh_forward(device, len, &x[device], &mut y[device])?;
+                }
                 Step::Dropout { stream, keep, first_unit, mask, y } => {
                     let units = program.tensors[*y][device];
                     let in_training = self.net.dropout == DropoutConvention::ScaledInTraining;

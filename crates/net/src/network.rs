@@ -75,6 +75,8 @@ pub struct Network<B: Backend> {
     /// Whether the score buffer belongs to the last pass.
     pub(crate) scored: bool,
     pub(crate) timings: Option<Vec<Timing>>,
+    /// Share of each label that is spread over all classes in training.
+    pub(crate) smoothing: f32,
     // One buffer for each device.
     pub(crate) parameters: Vec<B::Buffer>,
     pub(crate) velocity: Vec<B::Buffer>,
@@ -149,6 +151,7 @@ impl<B: Backend> Network<B> {
             traffic: Traffic::default(),
             scored: false,
             timings: None,
+            smoothing: 0.0,
             parameters,
             velocity,
             gradient,
@@ -206,6 +209,12 @@ impl<B: Backend> Network<B> {
     /// Bytes sent between devices since the network was made, by plan, over all devices.
     pub fn exchanged_bytes(&self) -> u64 {
         self.exchanged
+    }
+
+    /// Spreads the share `smoothing` (0 ..= 1) of each label evenly over all classes from the next training batch on.
+    /// Gradients follow; scores stay those of the labels themselves.
+    pub fn set_label_smoothing(&mut self, smoothing: f32) {
+        self.smoothing = smoothing;
     }
 
     /// Replaces the parameters.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use alexnet_load::{Config, Drawer, Order, Plan, Rank, Records, Stages, Subset, View};
 use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, UpdateRule};
@@ -16,7 +16,7 @@ use crate::feed::Feed;
 use crate::folder::Folder;
 use crate::input::Colour;
 use crate::log::{Log, Record};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, ViewKind};
 use crate::saved::Saved;
 use crate::schedule::Rates;
 use crate::state::{Length, State};
@@ -84,6 +84,13 @@ impl Job {
         self.plan().batches()
     }
 
+    fn view(&self) -> View {
+        match self.recipe.input.view {
+            ViewKind::Random => View::Random,
+            ViewKind::Centre => View::Centre,
+        }
+    }
+
     fn crop(&self) -> [usize; 2] {
         let [_, height, width] = self.net.input;
         [width, height]
@@ -92,12 +99,12 @@ impl Job {
     fn feed<B: Backend>(&self, network: &mut Network<B>, state: &State, noise: bool) -> Result<Feed, Error> {
         let (record, crop) = (self.records.size(), self.crop());
         let lighting = if noise { self.colour.lighting(&self.recipe.input) } else { None };
-        let augment = self.colour.augment(&self.recipe.input, record, crop, lighting.is_some());
+        let augment = self.colour.augment(&self.recipe.input, record, &self.net, lighting.is_some());
         augment.check()?;
         let slack = [(record[0] - crop[0]) as u32, (record[1] - crop[1]) as u32];
         let config = Config {
             plan: self.plan(),
-            drawer: Drawer { seed: self.seed, slack, view: View::Random, lighting },
+            drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting },
             augment,
             start: (state.epoch, state.batch),
             end: state.epoch + 1,
@@ -125,7 +132,7 @@ impl Job {
 
     fn validate<B: Backend>(&self, network: &mut Network<B>) -> Result<Option<Evaluation>, Error> {
         let Some(photos) = &self.validation else { return Ok(None) };
-        let augment = self.colour.augment(&self.recipe.input, photos.records.size(), self.crop(), false);
+        let augment = self.colour.augment(&self.recipe.input, photos.records.size(), &self.net, false);
         evaluate(network, photos, &augment, self.loader_threads, &mut |_| {}).map(Some)
     }
 }
@@ -141,6 +148,8 @@ pub fn train<B: Backend>(
     watcher: &mut dyn Watcher,
     stop: &AtomicBool,
 ) -> Result<Ending, Error> {
+    job.recipe.fits(&job.net)?;
+    network.set_label_smoothing(job.recipe.label_smoothing);
     let mut state = Saved::restore(job, network, folder)?;
     if state.is_over(job.length) {
         return Ok(Ending::WasFinished);
@@ -159,6 +168,7 @@ pub fn train<B: Backend>(
                 top1_error: evaluation.top1_error,
                 top5_error: evaluation.top5_error,
                 images: evaluation.images,
+                time: now(),
             };
             log.add(&record)?;
             watcher.record(&record, Some(&stages));
@@ -173,6 +183,11 @@ pub fn train<B: Backend>(
     Ok(Ending::Finished(last))
 }
 
+/// Seconds since 1970, for the log.
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
 /// Trains to the end of the epoch or of the run. None if it was asked to stop.
 fn epoch<B: Backend>(
     job: &Job,
@@ -185,7 +200,7 @@ fn epoch<B: Backend>(
 ) -> Result<Option<Stages>, Error> {
     let batches = job.batches();
     let length = job.length.epochs(batches);
-    let rates = |state: &State| job.recipe.schedule.rates(state.epochs(batches), length, &state.stall);
+    let rates = |state: &State| job.recipe.rates(state.epochs(batches), length, &state.stall);
     let mut feed = job.feed(network, state, rates(state).noise)?;
     let (mut score, mut since) = (BatchScore::default(), Instant::now());
     let mut next = feed.next(network)?;
@@ -202,7 +217,8 @@ fn epoch<B: Backend>(
         next = if ended { None } else { feed.next(network)? };
         score += network.score()?;
         if !score.loss_sum.is_finite() {
-            return Err(Error::Diverged { step: state.step, loss: score.loss_sum });
+            let place = network.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned());
+            return Err(Error::Diverged { step: state.step, loss: score.loss_sum, place });
         }
         watcher.step(state.step);
         if state.step.is_multiple_of(job.log_every) || ended {
@@ -213,6 +229,7 @@ fn epoch<B: Backend>(
                 top1_error: 1.0 - score.top1 as f64 / score.n as f64,
                 rate: rates.all.weights,
                 images_per_second: score.n as f64 / since.elapsed().as_secs_f64(),
+                time: now(),
             };
             log.add(&record)?;
             watcher.record(&record, None);
