@@ -1,4 +1,5 @@
-//! Writes the built-in sample's archives into a folder: `cargo run --release --example sample -- FOLDER [SEED]`.
+//! Writes the built-in sample's archives into a folder: `cargo run --release --example sample -- FOLDER [SEED [TRAIN]]`,
+//! with TRAIN training photos a class.
 
 use std::path::Path;
 
@@ -6,13 +7,16 @@ use alexnet_datasets::sample::{SampleOptions, generate};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("usage: sample FOLDER [SEED]")?;
+    let folder = arguments.next().ok_or("usage: sample FOLDER [SEED [TRAIN]]")?;
     let mut options = SampleOptions {
         threads: std::thread::available_parallelism().map_or(1, |threads| threads.get()),
         ..SampleOptions::default()
     };
     if let Some(seed) = arguments.next() {
         options.seed = seed.parse()?;
+    }
+    if let Some(photos) = arguments.next() {
+        options.train_per_class = photos.parse()?;
     }
     let start = std::time::Instant::now();
     let archives = generate(Path::new(&folder), &options, &mut |_| {})?;

@@ -1,0 +1,40 @@
+//! What operations take, and what they must move and do.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use alexnet_net::{Convolution, Dense};
+
+/// What the calls of one operation took and had to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cost {
+    pub calls: u64,
+    pub seconds: f64,
+    pub bytes: f64,
+    pub flops: f64,
+}
+
+/// Costs by operation.
+pub type Records = Rc<RefCell<BTreeMap<String, Cost>>>;
+
+/// An operation's name.
+pub fn convolution(op: &Convolution, way: &str) -> String {
+    format!("convolution {}→{} {way}", op.inputs, op.outputs)
+}
+
+/// An operation's name.
+pub fn dense(op: &Dense, way: &str) -> String {
+    format!("dense {}→{} {way}", op.inputs, op.outputs)
+}
+
+/// Bytes and FLOPs of one way.
+pub fn convolution_cost(op: &Convolution, n: usize) -> (usize, usize) {
+    let flops = 2 * n * op.output_len() * op.window();
+    (4 * (n * (op.input_len() + op.output_len()) + op.weight_len()), flops)
+}
+
+/// Bytes and FLOPs of one way.
+pub fn dense_cost(op: &Dense, n: usize) -> (usize, usize) {
+    (4 * (n * (op.inputs + op.outputs) + op.weight_len()), 2 * n * op.weight_len())
+}

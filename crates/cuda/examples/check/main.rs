@@ -1,0 +1,193 @@
+//! What tools/gpu-check runs on a machine with a GPU: each command prints one JSON object.
+//!
+//!     check operations [CASES]                         random cases of each operation against the oracle
+//!     check steps NET NARROW SIDE BATCH STEPS DEVICES  losses beside the CPU's, the bytes columns exchange (DEVICES such as 0 or 0,1)
+//!     check throughput NET NARROW SIDE BATCH STEPS     records in page-locked memory to updates
+//!     check times NET NARROW SIDE BATCH TFLOPS TB/S    each operation's time beside what the device could do
+
+mod cost;
+mod ring;
+mod timed;
+
+use std::time::Instant;
+
+use alexnet_cpu::CpuBackend;
+use alexnet_cuda::{Cache, CudaBackend, probe};
+use alexnet_net::conformance::{Case, check};
+use alexnet_net::{Augmentation, Backend, DropoutKey, Mean, Net, Network, Parameters, UpdateRule};
+use alexnet_rng::{Purpose, Stream};
+use serde_json::{Value, json};
+
+type Outcome = Result<Value, Box<dyn std::error::Error>>;
+
+fn main() -> std::process::ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match run(&arguments) {
+        Ok(outcome) => {
+            println!("{outcome}");
+            u8::from(outcome["ok"] == false).into()
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            2.into()
+        }
+    }
+}
+
+fn run(arguments: &[&str]) -> Outcome {
+    probe()?;
+    match *arguments {
+        ["operations"] => operations(1000),
+        ["operations", cases] => operations(cases.parse()?),
+        ["steps", preset, narrow, side, batch, steps, devices] => {
+            let net = net(preset, narrow.parse()?, side.parse()?)?;
+            let devices = devices.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
+            losses(&net, batch.parse()?, steps.parse()?, &devices)
+        }
+        ["throughput", preset, narrow, side, batch, steps] => {
+            throughput(&net(preset, narrow.parse()?, side.parse()?)?, batch.parse()?, steps.parse()?)
+        }
+        ["times", preset, narrow, side, batch, tera_flops, tera_bytes] => {
+            let net = net(preset, narrow.parse()?, side.parse()?)?;
+            times(&net, batch.parse()?, tera_flops.parse()?, tera_bytes.parse()?)
+        }
+        _ => Err("see the head of crates/cuda/examples/check/main.rs".into()),
+    }
+}
+
+fn net(preset: &str, narrow: usize, side: usize) -> Result<Net, alexnet_net::Error> {
+    let net = Net::preset(preset, 2, if narrow == 1 { 1000 } else { 10 })?;
+    Ok(if narrow == 1 { net } else { net.narrowed(narrow, 4096 / narrow) }.with_input(side))
+}
+
+fn open(devices: &[usize]) -> Result<CudaBackend, alexnet_net::DeviceError> {
+    CudaBackend::new(devices, &Cache::of_user())
+}
+
+fn operations(cases: u64) -> Outcome {
+    let mut backend = open(&[0, 0, 0])?;
+    let (mut failed, mut unused) = (Vec::new(), 0);
+    for seed in 0..cases {
+        match check(&mut backend, &Case::random(seed, 3), seed) {
+            Err(e) if e.contains("have no kernel") => unused += 1,
+            Err(e) => failed.push(e),
+            Ok(()) => {}
+        }
+    }
+    Ok(json!({ "ok": failed.is_empty(), "cases": cases, "unused": unused, "failed": failed }))
+}
+
+/// Noise with a pattern of the label's, so that there is something to learn; the same for every backend.
+fn photos(side: usize, batch: usize, classes: usize, step: u64) -> (Vec<f32>, Vec<u32>) {
+    let stream = Stream::new(3, 0, step, Purpose::Sample);
+    let mut pixels = vec![0.0; batch * 3 * side * side];
+    stream.fill_normal(40.0, &mut pixels);
+    let labels: Vec<u32> = (0..batch as u64).map(|i| stream.below(1 << 30 | i, classes as u32)).collect();
+    for (pixels, label) in pixels.chunks_mut(3 * side * side).zip(&labels) {
+        for (i, pixel) in pixels.iter_mut().enumerate() {
+            *pixel += 60.0 * (((i % side) as f32) * (0.05 + 0.04 * (*label % 10) as f32)).sin();
+        }
+    }
+    (pixels, labels)
+}
+
+fn train<B: Backend>(
+    backend: B,
+    net: &Net,
+    batch: usize,
+    steps: u64,
+) -> Result<(Vec<f64>, u64), alexnet_net::Error> {
+    let mut network = Network::new(backend, net, batch)?;
+    network.set_parameters(&Parameters::initial(net, 2012)?)?;
+    let rule = UpdateRule::paper(1e-3, batch, network.parameter_table().len());
+    let mut losses = Vec::new();
+    for step in 0..steps {
+        let (pixels, labels) = photos(net.input[2], batch, net.classes, step);
+        let key = DropoutKey { seed: 1, epoch: 0, first_position: step * batch as u64 };
+        network.train_batch(&pixels, &labels, Some(key))?;
+        network.update(&rule)?;
+        losses.push(network.score()?.loss_sum / batch as f64);
+    }
+    Ok((losses, network.traffic().bytes / steps.max(1)))
+}
+
+/// Within 1e-5 at the first step, 1e-3 at the twentieth, and 2 % on average over the last twenty.
+fn losses(net: &Net, batch: usize, steps: u64, devices: &[usize]) -> Outcome {
+    if steps == 0 {
+        return Err("0 steps show nothing".into());
+    }
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let (ours, exchanged) = train(open(devices)?, net, batch, steps)?;
+    let (theirs, _) = train(CpuBackend::new(1, threads)?, net, batch, steps)?;
+    let off = |step: usize| (ours[step] / theirs[step] - 1.0).abs();
+    let twentieth = off(steps.min(20) as usize - 1);
+    let late = |losses: &[f64]| losses.iter().rev().take(20).sum::<f64>();
+    let last = (late(&ours) / late(&theirs) - 1.0).abs();
+    let ok = off(0) <= 1e-5 && twentieth <= 1e-3 && last <= 0.02;
+    Ok(json!({
+        "ok": ok, "first": off(0), "twentieth": twentieth, "last_twenty": last, "exchanged_bytes": exchanged,
+        "loss": [ours.first(), ours.last()], "cpu_loss": [theirs.first(), theirs.last()],
+    }))
+}
+
+fn augmentation(net: &Net) -> Augmentation {
+    let side = net.input[2];
+    let record = side * 8 / 7;
+    let mean = Mean::Aligned(vec![120.0; record * record * 3]);
+    Augmentation { record: [record; 2], crop: [side; 2], mean, scale: [1.0; 3] }
+}
+
+fn throughput(net: &Net, batch: usize, steps: u64) -> Outcome {
+    let mut network = Network::new(open(&[0])?, net, batch)?;
+    network.set_parameters(&Parameters::initial(net, 2012)?)?;
+    let op = augmentation(net);
+    network.prepare_records(op.clone())?;
+    let mut ring = ring::Ring::new(&mut network, &op, batch)?;
+    let rule = UpdateRule::paper(1e-4, batch, network.parameter_table().len());
+    let labels: Vec<u32> = (0..batch).map(|i| (i * 31 % net.classes) as u32).collect();
+    network.stage(ring.next()?)?;
+    let (warm, mut start) = (steps / 5 + 1, Instant::now());
+    for step in 0..steps + warm {
+        if step == warm {
+            start = Instant::now();
+        }
+        let key = DropoutKey { seed: 1, epoch: 0, first_position: step * batch as u64 };
+        network.train_staged(&labels, Some(key))?;
+        network.update(&rule)?;
+        network.stage(ring.next()?)?;
+        network.score()?;
+    }
+    let seconds = start.elapsed().as_secs_f64() / steps as f64;
+    Ok(json!({ "batch": batch, "ms": 1e3 * seconds, "images_per_second": batch as f64 / seconds }))
+}
+
+fn times(net: &Net, batch: usize, tera_flops: f64, tera_bytes: f64) -> Outcome {
+    let timed = timed::Timed::new(open(&[0])?, 10);
+    let records = timed.records();
+    let mut network = Network::new(timed, net, batch)?;
+    network.set_parameters(&Parameters::initial(net, 2012)?)?;
+    let op = augmentation(net);
+    network.prepare_records(op.clone())?;
+    let mut ring = ring::Ring::new(&mut network, &op, batch)?;
+    let labels: Vec<u32> = (0..batch).map(|i| (i * 31 % net.classes) as u32).collect();
+    network.stage(ring.next()?)?;
+    network.train_staged(&labels, Some(DropoutKey { seed: 1, epoch: 0, first_position: 0 }))?;
+    network.update(&UpdateRule::paper(1e-6, batch, network.parameter_table().len()))?;
+    let (mut rows, mut total, mut bound_total) = (Vec::new(), 0.0, 0.0);
+    for (name, cost) in records.borrow().iter() {
+        let (ms, compute, memory) = (
+            1e3 * cost.seconds,
+            1e3 * cost.flops / (tera_flops * 1e12),
+            1e3 * cost.bytes / (tera_bytes * 1e12),
+        );
+        let bound = compute.max(memory);
+        total += ms;
+        bound_total += bound;
+        let by = if compute > memory { "compute" } else { "memory" };
+        rows.push(
+            json!({ "operation": name, "calls": cost.calls, "ms": ms, "bound_ms": bound, "bound_by": by }),
+        );
+    }
+    Ok(json!({ "batch": batch, "ms": total, "bound_ms": bound_total, "operations": rows }))
+}

@@ -1,0 +1,388 @@
+//! A backend that times each operation of another: repeated, between two waits for the device.
+//!
+//! What it computes is of no use (operations in place are repeated), how long it takes is. Bytes and FLOPs are those
+//! that the operation must move and do, with a perfect cache.
+
+use std::time::Instant;
+
+use alexnet_net::{
+    Augmentation, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, HostMemory,
+    LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
+};
+
+use crate::cost::{Records, convolution, convolution_cost, dense, dense_cost};
+
+/// The backend.
+pub struct Timed<B> {
+    inner: B,
+    repeats: u32,
+    records: Records,
+}
+
+type Done = Result<(), DeviceError>;
+
+impl<B: Backend> Timed<B> {
+    /// Repeats each operation so often.
+    pub fn new(inner: B, repeats: u32) -> Self {
+        Timed { inner, repeats, records: Records::default() }
+    }
+
+    /// Where the costs are gathered.
+    pub fn records(&self) -> Records {
+        self.records.clone()
+    }
+
+    fn time(
+        &mut self,
+        name: String,
+        bytes: usize,
+        flops: usize,
+        mut run: impl FnMut(&mut B) -> Done,
+    ) -> Done {
+        run(&mut self.inner)?;
+        self.inner.synchronise()?;
+        let start = Instant::now();
+        for _ in 0..self.repeats {
+            run(&mut self.inner)?;
+        }
+        self.inner.synchronise()?;
+        let mut records = self.records.borrow_mut();
+        let cost = records.entry(name).or_default();
+        cost.calls += 1;
+        cost.seconds += start.elapsed().as_secs_f64() / f64::from(self.repeats);
+        cost.bytes += bytes as f64;
+        cost.flops += flops as f64;
+        Ok(())
+    }
+}
+
+fn weights<'a, T>(w: &Weights<'a, T>) -> Weights<'a, T> {
+    Weights { buffer: w.buffer, weight: w.weight.clone(), bias: w.bias.clone() }
+}
+
+impl<B: Backend> Backend for Timed<B> {
+    type Buffer = B::Buffer;
+    type Places = B::Places;
+    type Labels = B::Labels;
+
+    fn devices(&self) -> usize {
+        self.inner.devices()
+    }
+    fn floats(&mut self, device: usize, len: usize) -> Result<B::Buffer, DeviceError> {
+        self.inner.floats(device, len)
+    }
+    fn places(&mut self, device: usize, len: usize) -> Result<B::Places, DeviceError> {
+        self.inner.places(device, len)
+    }
+    fn labels(&mut self, device: usize, len: usize) -> Result<B::Labels, DeviceError> {
+        self.inner.labels(device, len)
+    }
+    fn upload(&mut self, device: usize, from: &[f32], to: &mut B::Buffer, offset: usize) -> Done {
+        self.inner.upload(device, from, to, offset)
+    }
+    fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut B::Labels) -> Done {
+        self.inner.upload_labels(device, from, to)
+    }
+    fn download(&mut self, device: usize, from: &B::Buffer, offset: usize, to: &mut [f32]) -> Done {
+        self.inner.download(device, from, offset, to)
+    }
+    fn synchronise(&mut self) -> Done {
+        self.inner.synchronise()
+    }
+    fn reserve_convolution(&mut self, device: usize, op: &Convolution, n: usize) -> Done {
+        self.inner.reserve_convolution(device, op, n)
+    }
+    fn reserve_dense(&mut self, device: usize, op: &Dense, n: usize) -> Done {
+        self.inner.reserve_dense(device, op, n)
+    }
+    fn augments(&self) -> bool {
+        self.inner.augments()
+    }
+    fn host_memory(&mut self, bytes: usize) -> Result<Box<dyn HostMemory>, DeviceError> {
+        self.inner.host_memory(bytes)
+    }
+    fn prepare_records(&mut self, op: &Augmentation, n: usize) -> Done {
+        self.inner.prepare_records(op, n)
+    }
+    fn stage(&mut self, batch: Box<dyn RawBatch>) -> Done {
+        self.inner.stage(batch)
+    }
+    /// Once: a batch is used up. Not timed.
+    fn augment(&mut self, n: usize, x: &mut [B::Buffer]) -> Done {
+        self.inner.augment(n, x)
+    }
+    fn convolution_forward(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        x: &B::Buffer,
+        w: Weights<'_, B::Buffer>,
+        y: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = convolution_cost(op, n);
+        self.time(convolution(op, "forward"), bytes, flops, |b| {
+            b.convolution_forward(device, op, n, x, weights(&w), y)
+        })
+    }
+    fn convolution_backward_input(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        dy: &B::Buffer,
+        w: Weights<'_, B::Buffer>,
+        dx: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = convolution_cost(op, n);
+        self.time(convolution(op, "input gradient"), bytes, flops, |b| {
+            b.convolution_backward_input(device, op, n, dy, weights(&w), dx)
+        })
+    }
+    fn convolution_backward_weights(
+        &mut self,
+        device: usize,
+        op: &Convolution,
+        n: usize,
+        x: &B::Buffer,
+        dy: &B::Buffer,
+        dw: Gradients<'_, B::Buffer>,
+    ) -> Done {
+        let (bytes, flops) = convolution_cost(op, n);
+        let Gradients { buffer, weight, bias, accumulate } = dw;
+        self.time(convolution(op, "weight gradient"), bytes, flops, |b| {
+            let (weight, bias) = (weight.clone(), bias.clone());
+            b.convolution_backward_weights(
+                device,
+                op,
+                n,
+                x,
+                dy,
+                Gradients { buffer, weight, bias, accumulate },
+            )
+        })
+    }
+    fn dense_forward(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        x: &B::Buffer,
+        w: Weights<'_, B::Buffer>,
+        y: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = dense_cost(op, n);
+        self.time(dense(op, "forward"), bytes, flops, |b| b.dense_forward(device, op, n, x, weights(&w), y))
+    }
+    fn dense_backward_input(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        dy: &B::Buffer,
+        w: Weights<'_, B::Buffer>,
+        dx: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = dense_cost(op, n);
+        self.time(dense(op, "input gradient"), bytes, flops, |b| {
+            b.dense_backward_input(device, op, n, dy, weights(&w), dx)
+        })
+    }
+    fn dense_backward_weights(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        x: &B::Buffer,
+        dy: &B::Buffer,
+        dw: Gradients<'_, B::Buffer>,
+    ) -> Done {
+        let (bytes, flops) = dense_cost(op, n);
+        let Gradients { buffer, weight, bias, accumulate } = dw;
+        self.time(dense(op, "weight gradient"), bytes, flops, |b| {
+            let (weight, bias) = (weight.clone(), bias.clone());
+            b.dense_backward_weights(device, op, n, x, dy, Gradients { buffer, weight, bias, accumulate })
+        })
+    }
+    fn rectify_forward(&mut self, device: usize, len: usize, y: &mut B::Buffer) -> Done {
+        let (bytes, flops) = (8 * len, len);
+        self.time("rectify forward".into(), bytes, flops, |b| b.rectify_forward(device, len, y))
+    }
+    fn rectify_backward(&mut self, device: usize, len: usize, y: &B::Buffer, dy: &mut B::Buffer) -> Done {
+        let (bytes, flops) = (8 * len, len);
+        self.time("rectify backward".into(), bytes, flops, |b| b.rectify_backward(device, len, y, dy))
+    }
+    fn local_response_forward(
+        &mut self,
+        device: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &B::Buffer,
+        y: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = (8 * n * op.channels * op.pixels, 15 * n * op.channels * op.pixels);
+        self.time("local response forward".into(), bytes, flops, |b| {
+            b.local_response_forward(device, op, n, x, y)
+        })
+    }
+    fn local_response_backward(
+        &mut self,
+        device: usize,
+        op: &LocalResponse,
+        n: usize,
+        x: &B::Buffer,
+        dy: &B::Buffer,
+        dx: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = (12 * n * op.channels * op.pixels, 27 * n * op.channels * op.pixels);
+        self.time("local response backward".into(), bytes, flops, |b| {
+            b.local_response_backward(device, op, n, x, dy, dx)
+        })
+    }
+    fn within_map_forward(
+        &mut self,
+        device: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &B::Buffer,
+        y: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) =
+            (8 * n * op.channels * op.height * op.width, 55 * n * op.channels * op.height * op.width);
+        self.time("within map forward".into(), bytes, flops, |b| b.within_map_forward(device, op, n, x, y))
+    }
+    fn within_map_backward(
+        &mut self,
+        device: usize,
+        op: &WithinMap,
+        n: usize,
+        x: &B::Buffer,
+        dy: &B::Buffer,
+        dx: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) =
+            (12 * n * op.channels * op.height * op.width, 87 * n * op.channels * op.height * op.width);
+        self.time("within map backward".into(), bytes, flops, |b| {
+            b.within_map_backward(device, op, n, x, dy, dx)
+        })
+    }
+    fn max_pool_forward(
+        &mut self,
+        device: usize,
+        op: &MaxPool,
+        n: usize,
+        x: &B::Buffer,
+        y: &mut B::Buffer,
+        places: &mut B::Places,
+    ) -> Done {
+        let (bytes, flops) = (n * (4 * op.input_len() + 5 * op.output_len()), 9 * n * op.output_len());
+        self.time("max pool forward".into(), bytes, flops, |b| {
+            b.max_pool_forward(device, op, n, x, y, places)
+        })
+    }
+    fn max_pool_backward(
+        &mut self,
+        device: usize,
+        op: &MaxPool,
+        n: usize,
+        places: &B::Places,
+        dy: &B::Buffer,
+        dx: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = (n * (4 * op.input_len() + 5 * op.output_len()), n * op.input_len());
+        self.time("max pool backward".into(), bytes, flops, |b| {
+            b.max_pool_backward(device, op, n, places, dy, dx)
+        })
+    }
+    fn dropout_forward(
+        &mut self,
+        device: usize,
+        op: &Dropout,
+        n: usize,
+        y: &mut B::Buffer,
+        mask: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = (12 * n * op.units, 25 * n * op.units);
+        self.time("dropout forward".into(), bytes, flops, |b| b.dropout_forward(device, op, n, y, mask))
+    }
+    fn multiply(&mut self, device: usize, len: usize, mask: &B::Buffer, dy: &mut B::Buffer) -> Done {
+        let (bytes, flops) = (12 * len, len);
+        self.time("dropout backward".into(), bytes, flops, |b| b.multiply(device, len, mask, dy))
+    }
+    fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut B::Buffer) -> Done {
+        let (bytes, flops) = (8 * len, len);
+        self.time("scale".into(), bytes, flops, |b| b.scale(device, len, factor, y))
+    }
+    fn score(
+        &mut self,
+        device: usize,
+        classes: usize,
+        n: usize,
+        logits: &B::Buffer,
+        labels: &B::Labels,
+        score: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = (4 * n * (classes + 3), 5 * n * classes);
+        self.time("score".into(), bytes, flops, |b| b.score(device, classes, n, logits, labels, score))
+    }
+    fn softmax_gradient(
+        &mut self,
+        device: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        logits: &B::Buffer,
+        labels: &B::Labels,
+        gradient: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = (4 * n * (op.classes + op.count), 8 * n * op.classes);
+        self.time("softmax gradient".into(), bytes, flops, |b| {
+            b.softmax_gradient(device, op, n, logits, labels, gradient)
+        })
+    }
+    fn softmax(
+        &mut self,
+        device: usize,
+        classes: usize,
+        n: usize,
+        logits: &B::Buffer,
+        probabilities: &mut B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = (8 * n * classes, 8 * n * classes);
+        self.time("softmax".into(), bytes, flops, |b| b.softmax(device, classes, n, logits, probabilities))
+    }
+    fn gather(
+        &mut self,
+        exchange: &Exchange,
+        n: usize,
+        parts: &[B::Buffer],
+        whole: &mut [B::Buffer],
+    ) -> Done {
+        self.inner.gather(exchange, n, parts, whole)
+    }
+    fn reduce(
+        &mut self,
+        exchange: &Exchange,
+        n: usize,
+        whole: &[B::Buffer],
+        parts: &mut [B::Buffer],
+    ) -> Done {
+        self.inner.reduce(exchange, n, whole, parts)
+    }
+    fn update(
+        &mut self,
+        device: usize,
+        segments: &[Segment],
+        momentum: f32,
+        parameters: &mut B::Buffer,
+        velocity: &mut B::Buffer,
+        gradient: &B::Buffer,
+    ) -> Done {
+        let (bytes, flops) = {
+            let len: usize = segments.iter().map(|segment| segment.range.len()).sum();
+            (20 * len, 6 * len)
+        };
+        self.time("update".into(), bytes, flops, |b| {
+            b.update(device, segments, momentum, parameters, velocity, gradient)
+        })
+    }
+}
