@@ -82,7 +82,7 @@ fn widen(output: Output, from: &[u8], to: &mut [u8]) {
     }
     for (&x, to) in from.iter().zip(to.chunks_exact_mut(output.bytes())) {
         match output {
-            Output::U8 => to[0] = x,
+            Output::Raw | Output::U8 => to[0] = x,
             Output::Bf16 => to.copy_from_slice(&half::bf16::from_f32(f32::from(x)).to_ne_bytes()),
             Output::F16 => to.copy_from_slice(&half::f16::from_f32(f32::from(x)).to_ne_bytes()),
             Output::F32 => to.copy_from_slice(&f32::from(x).to_ne_bytes()),
@@ -101,7 +101,7 @@ unsafe fn widen_avx512(output: Output, from: &[u8], to: &mut [u8]) {
         // SAFETY: `i + 64` bytes of `from` and as many elements of `to` exist; every store lies on its own size.
         unsafe {
             let (from, to) = (from.as_ptr().add(i), to.as_mut_ptr().add(i * bytes));
-            if output == Output::U8 {
+            if matches!(output, Output::Raw | Output::U8) {
                 _mm512_stream_si512(to.cast(), _mm512_loadu_si512(from.cast()));
                 continue;
             }
@@ -138,7 +138,7 @@ unsafe fn widen_avx2(output: Output, from: &[u8], to: &mut [u8]) {
         unsafe {
             let (from, to) = (from.as_ptr().add(i), to.as_mut_ptr().add(i * bytes));
             let sixteen = _mm_loadu_si128(from.cast());
-            if output == Output::U8 {
+            if matches!(output, Output::Raw | Output::U8) {
                 _mm_stream_si128(to.cast(), sixteen);
                 continue;
             }

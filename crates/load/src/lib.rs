@@ -61,10 +61,11 @@
 //! #     Ok(())
 //! # }
 //! ```
-// `augment/{lanes,avx2,avx512}.rs` hold the unsafe code; the workspace denies it everywhere else.
+// `augment/{lanes,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
 
 mod augment;
 mod bound;
+mod crew;
 mod draw;
 mod error;
 mod loader;
@@ -72,6 +73,7 @@ mod meter;
 mod plan;
 mod records;
 mod ring;
+mod share;
 
 pub use augment::{Augment, Layout, Mean, Output, Pass, Path};
 pub use bound::Bare;

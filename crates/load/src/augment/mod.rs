@@ -22,6 +22,8 @@ use crate::error::Error;
 /// Element type of a finished sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
+    /// The whole record as it is; whoever takes it crops and computes by the sample's draw.
+    Raw,
     /// The cropped and mirrored bytes; no arithmetic.
     U8,
     /// bfloat16.
@@ -36,7 +38,7 @@ impl Output {
     /// Bytes of one element.
     pub fn bytes(self) -> usize {
         match self {
-            Output::U8 => 1,
+            Output::Raw | Output::U8 => 1,
             Output::Bf16 | Output::F16 => 2,
             Output::F32 => 4,
         }
@@ -106,6 +108,7 @@ impl Augment {
 
     /// Bytes of one finished sample.
     pub fn sample_bytes(&self) -> usize {
-        self.crop[0] * self.crop[1] * 3 * self.output.bytes()
+        let [width, height] = if self.output == Output::Raw { self.record } else { self.crop };
+        width * height * 3 * self.output.bytes()
     }
 }

@@ -17,6 +17,7 @@ impl Augment {
     pub fn apply(&self, record: &[u8], draw: &Draw, out: &mut [u8]) {
         assert_eq!(out.len(), self.sample_bytes());
         match self.output {
+            Output::Raw => out.copy_from_slice(&record[..out.len()]),
             Output::U8 => self.copy(record, draw, out),
             Output::Bf16 => self.compute(record, draw, cast_slice_mut::<u8, bf16>(out), bf16::from_f32),
             Output::F16 => self.compute(record, draw, cast_slice_mut::<u8, f16>(out), f16::from_f32),
