@@ -35,7 +35,7 @@ pub struct Args {
     /// Width and height of the crop [default: 7/8 of the records, 224 of 256]
     #[arg(long)]
     crop: Option<usize>,
-    /// Element type; u8 is crop and mirror only
+    /// Element type; u8 is crop and mirror only, raw the whole record for a GPU to crop
     #[arg(long, value_enum, default_value = "f32")]
     output: OutputName,
     /// Order of the dimensions in memory
@@ -57,6 +57,7 @@ pub struct Args {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum OutputName {
+    Raw,
     U8,
     Bf16,
     F16,
@@ -136,6 +137,7 @@ fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
     let statistics = Statistics::from_moments(&split.moments()).context("the split has no photos")?;
     let variances = statistics.eigenvalues;
     let output = match args.output {
+        OutputName::Raw => Output::Raw,
         OutputName::U8 => Output::U8,
         OutputName::Bf16 => Output::Bf16,
         OutputName::F16 => Output::F16,

@@ -98,6 +98,11 @@ impl Device {
     }
 }
 
+/// The CPU backend, for what is about it alone.
+pub fn cpu(threads: usize) -> anyhow::Result<CpuBackend> {
+    Ok(CpuBackend::new(1, threads)?)
+}
+
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }

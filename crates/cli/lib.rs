@@ -4,15 +4,21 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
+pub mod curves;
 pub mod device;
 pub mod evaluate;
+pub mod filters;
+pub mod initial;
 pub mod input;
 pub mod messages;
 pub mod pack;
 pub mod pca;
+pub mod profile;
 pub mod progress;
+pub mod records;
 pub mod sample;
 pub mod stop;
 pub mod summary;
+pub mod table;
 pub mod train;
 pub mod watch;

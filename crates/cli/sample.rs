@@ -64,11 +64,11 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let recipe = Recipe::parse(include_str!("sample.toml"), "sample")?;
     let run = root.join("run");
     let classes = set.classes().len();
-    let net = narrow(args.columns, classes)?;
+    let net = narrow(args.table.columns(), classes)?;
     say(format_args!(
         "4. train a narrow AlexNet ({} parameters, {} columns) for {} epochs",
         net.summary()?.parameters,
-        args.columns,
+        args.table.columns(),
         args.epochs.unwrap_or(recipe.epochs)
     ))?;
     let settings = Args { log_every: 60, ..args.clone() };

@@ -14,11 +14,14 @@ use anyhow::Context;
 use clap::Parser;
 
 use crate::device::{Device, Work};
+use crate::initial;
 use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
+use crate::records::Recorder;
 use crate::stop;
 use crate::summary;
+use crate::table::Table;
 use crate::watch::Watch;
 
 /// Train the AlexNet of 2012 on a packed set.
@@ -26,29 +29,24 @@ use crate::watch::Watch;
 #[command(name = "train", version, args_override_self = true)]
 pub struct Args {
     /// Folder of a packed set
-    #[arg(long, required_unless_present_any = ["sample", "summary"])]
+    #[arg(long, required_unless_present_any = ["sample", "summary", "profile"])]
     pub data: Option<PathBuf>,
     /// Folder of the run; the same command continues it [default with --sample: runs/sample]
-    #[arg(long, required_unless_present_any = ["sample", "summary", "dry_run"])]
+    #[arg(long, required_unless_present_any = ["sample", "summary", "profile", "dry_run"])]
     pub out: Option<PathBuf>,
     /// Generate the built-in sample, pack it, train a narrow network on it and evaluate that
     #[arg(long, conflicts_with_all = ["data", "summary", "dry_run"])]
     pub sample: bool,
-    /// Network: paper (the text, literally) or original (configuration 145 of the 2012 source)
-    #[arg(long, default_value = "original")]
-    pub net: String,
-    /// Recipe: paper, original-2010, original-2012, modern, or a TOML file [default: paper or original-2012, as --net]
+    /// The network
+    #[command(flatten)]
+    pub table: Table,
+    /// Recipe: paper, original-2010, original-2012, krizhevsky-2014, modern, cifar, or a TOML file [default: the one
+    /// that belongs to --net]
     #[arg(long)]
     pub recipe: Option<String>,
     /// Where to run: auto, cpu, cuda, cuda:0 or cuda:0,1
     #[arg(long, default_value = "auto")]
     pub device: Device,
-    /// Columns of the network; the paper has 2
-    #[arg(long, default_value_t = 2)]
-    pub columns: usize,
-    /// Divide the widths of all hidden layers
-    #[arg(long, default_value_t = 1)]
-    pub narrow: usize,
     /// Width and height of the network's input [default: 7/8 of the records, 224 of 256]
     #[arg(long)]
     pub crop: Option<usize>,
@@ -64,6 +62,9 @@ pub struct Args {
     /// Seed of weights, order, draws and dropout
     #[arg(long, default_value_t = 2012)]
     pub seed: u64,
+    /// Start from this checkpoint's parameters, as far as layers have the same name and shape; others are drawn anew
+    #[arg(long, value_name = "CHECKPOINT")]
+    pub init_from: Option<PathBuf>,
     /// Colour statistics for lighting: set, krizhevsky, or a file written by `imagenet-pca --json`
     #[arg(long, default_value = "set")]
     pub pca: String,
@@ -85,6 +86,9 @@ pub struct Args {
     /// Print the network's layers and sizes, and stop
     #[arg(long)]
     pub summary: bool,
+    /// Measure each layer on synthetic photos, forward and back, and stop
+    #[arg(long, conflicts_with = "summary")]
+    pub profile: bool,
     /// Print what would be done, with counts and memory, and stop
     #[arg(long)]
     pub dry_run: bool,
@@ -107,8 +111,11 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         return crate::sample::run(&args);
     }
     if args.summary {
-        let net = net(&args, 1000, args.crop.unwrap_or(224))?;
+        let net = args.table.net(args.table.usual_classes(), args.crop)?;
         return summary::print(&net).map(|()| Exit::Done);
+    }
+    if args.profile {
+        return crate::profile::run(&args);
     }
     let data = args.data.clone().context("--data is required")?;
     let set = Arc::new(ShardSet::open(&data, Access::Map)?);
@@ -121,8 +128,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn recipe(args: &Args) -> anyhow::Result<Recipe> {
-    let default = if args.net == "paper" { "paper" } else { "original-2012" };
-    let mut recipe = Recipe::find(args.recipe.as_deref().unwrap_or(default))?;
+    let mut recipe = Recipe::find(args.recipe.as_deref().unwrap_or(args.table.usual_recipe()))?;
+    args.table.adjust(&mut recipe);
     if let Some(batch) = args.batch {
         if batch == 0 {
             return Err(Refusal::new("--batch 0", "a batch needs at least one sample").into());
@@ -130,18 +137,6 @@ fn recipe(args: &Args) -> anyhow::Result<Recipe> {
         recipe.batch = batch;
     }
     Ok(recipe)
-}
-
-fn net(args: &Args, classes: usize, crop: usize) -> anyhow::Result<Net> {
-    let net = Net::preset(&args.net, args.columns, classes)?;
-    let net = match args.narrow {
-        1 => net,
-        0 => return Err(Refusal::new("--narrow 0", "1 keeps the widths, 8 divides them by 8").into()),
-        divisor => net.narrowed(divisor, (4096 / divisor).max(args.columns)),
-    };
-    let net = net.with_input(crop);
-    net.shapes()?;
-    Ok(net)
 }
 
 /// Puts a run together from the arguments and an open set. `own_net` replaces the net of the arguments.
@@ -161,8 +156,9 @@ pub fn prepare(
     }
     let net = match own_net {
         Some(net) => net,
-        None => net(args, set.classes().len(), crop)?,
+        None => args.table.net(set.classes().len(), Some(crop))?,
     };
+    recipe.fits(&net)?;
     let (mean_image, colour_name, statistics) = colour(args, &records, &recipe)?;
     let (subset, validation, validation_name) = validation(args, &set, &records)?;
     if args.steps == Some(0) || args.epochs == Some(0) {
@@ -198,6 +194,7 @@ pub fn prepare(
         colour: colour_name,
         validation: validation_name,
         seed: args.seed,
+        initial: args.init_from.as_deref().map(initial::digest).transpose()?,
         length: length.to_string(),
     };
     Ok(Prepared { job, description })
@@ -299,9 +296,13 @@ pub fn execute(
     let folder = Folder::take(out, &prepared.description)?;
     remember(&folder, job, data)?;
     let threads = args.threads.unwrap_or_else(cores).max(1);
+    let (parameters, origin) = initial::parameters(job, args.init_from.as_deref())?;
     let mut watch = Watch::new(job, args.quiet);
     watch.say(&format!("{}; run folder {}", choice.why, out.display()));
-    let ending = choice.run(threads, Training { job, folder: &folder, watch: &mut watch })?;
+    if let Some(origin) = origin {
+        watch.say(&origin);
+    }
+    let ending = choice.run(threads, Training { job, parameters, folder: &folder, watch: &mut watch })?;
     match ending {
         Ending::Finished(evaluation) => {
             say(format_args!("trained for {}; {}", job.length, folder.last().display()))?;
@@ -324,6 +325,7 @@ pub fn execute(
 /// The run, for any backend.
 struct Training<'a> {
     job: &'a Job,
+    parameters: Parameters,
     folder: &'a Folder,
     watch: &'a mut Watch,
 }
@@ -332,10 +334,11 @@ impl Work for Training<'_> {
     type Done = Ending;
 
     fn run<B: Backend>(self, backend: B) -> anyhow::Result<Ending> {
-        let Training { job, folder, watch } = self;
+        let Training { job, parameters, folder, watch } = self;
         let mut network = Network::new(backend, &job.net, job.recipe.batch as usize)?;
-        network.set_parameters(&Parameters::initial(&job.net, job.seed)?)?;
-        let ending = train(job, &mut network, folder, watch, stop::on_interrupt())?;
+        network.set_parameters(&parameters)?;
+        let mut recorder = Recorder::new(watch, folder);
+        let ending = train(job, &mut network, folder, &mut recorder, stop::on_interrupt())?;
         watch.finish();
         if let Some(sentence) = summary::traffic(&network, u64::from(job.recipe.batch)) {
             say(sentence)?;

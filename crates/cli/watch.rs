@@ -39,7 +39,7 @@ impl Watcher for Watch {
                     100.0 * top1_error
                 );
             }
-            Record::Validation { step, epoch, loss, top1_error, top5_error, images } => {
+            Record::Validation { step, epoch, loss, top1_error, top5_error, images, .. } => {
                 let waited = stages.map_or(0.0, |s| s.starved_seconds);
                 self.progress.line(&format!(
                     "epoch {epoch:.2}, update {step}: validation loss {loss:.3}, top-1 error {:.2} %, top-5 error \

@@ -1,8 +1,8 @@
 //! The trait of operations on the CPU: which function does what, and who lends which workspace.
 
 use alexnet_net::{
-    Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, LocalResponse, MaxPool, Segment,
-    SoftmaxSlice, Weights, WithinMap,
+    AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, LocalResponse,
+    MaxPool, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
 use crate::elementwise::Sum;
@@ -273,6 +273,40 @@ impl Backend for CpuBackend {
         dx: &mut Floats,
     ) -> Done {
         pooling::backward(&self.workers, op, n, places, dy, dx);
+        Ok(())
+    }
+
+    fn tanh_forward(&mut self, _: usize, len: usize, x: &Floats, y: &mut Floats) -> Done {
+        elementwise::tanh(&self.workers, x, &mut y[..len]);
+        Ok(())
+    }
+
+    fn tanh_backward(&mut self, _: usize, len: usize, x: &Floats, dy: &mut Floats) -> Done {
+        elementwise::tanh_backward(&self.workers, x, &mut dy[..len]);
+        Ok(())
+    }
+
+    fn average_pool_forward(
+        &mut self,
+        _: usize,
+        op: &AveragePool,
+        n: usize,
+        x: &Floats,
+        y: &mut Floats,
+    ) -> Done {
+        pooling::average_forward(&self.workers, op, n, x, y);
+        Ok(())
+    }
+
+    fn average_pool_backward(
+        &mut self,
+        _: usize,
+        op: &AveragePool,
+        n: usize,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        pooling::average_backward(&self.workers, op, n, dy, dx);
         Ok(())
     }
 

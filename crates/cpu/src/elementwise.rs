@@ -25,6 +25,23 @@ pub fn rectify_backward(workers: &Workers, y: &[f32], dy: &mut [f32]) {
     });
 }
 
+/// tanh of each value.
+pub fn tanh(workers: &Workers, x: &[f32], y: &mut [f32]) {
+    workers.blocks(y, BLOCK, |block, y, _| {
+        y.iter_mut().zip(&x[block * BLOCK..]).for_each(|(y, x)| *y = x.tanh());
+    });
+}
+
+/// dy · (1 − tanh²(x)).
+pub fn tanh_backward(workers: &Workers, x: &[f32], dy: &mut [f32]) {
+    workers.blocks(dy, BLOCK, |block, dy, _| {
+        for (dy, x) in dy.iter_mut().zip(&x[block * BLOCK..]) {
+            let y = x.tanh();
+            *dy *= (1.0 - y) * (1.0 + y);
+        }
+    });
+}
+
 /// y · mask.
 pub fn multiply(workers: &Workers, mask: &[f32], y: &mut [f32]) {
     workers.blocks(y, BLOCK, |block, y, _| {

@@ -28,9 +28,11 @@ mod elementwise;
 mod gemm;
 mod lowering;
 mod normalisation;
+mod peak;
 mod pooling;
 mod softmax;
 mod within_map;
 mod workers;
 
 pub use backend::CpuBackend;
+pub use peak::peak;

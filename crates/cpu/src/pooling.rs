@@ -1,10 +1,10 @@
-//! Overlapping max pooling. A block is one map; windows are clipped at the border.
+//! Overlapping pooling. A block is one map; windows are clipped at the border.
 //!
-//! A row of outputs is taken a strip at a time, place by place: every output of the strip is compared with the same
+//! For the maximum a row of outputs is taken a strip at a time, place by place: every output of the strip is compared with the same
 //! place of its window before the next place is looked at. That keeps the order in which places win and lets the
 //! compiler compare many outputs at once.
 
-use alexnet_net::MaxPool;
+use alexnet_net::{AveragePool, MaxPool};
 use rayon::prelude::*;
 
 use crate::workers::Workers;
@@ -106,6 +106,35 @@ pub fn backward(workers: &Workers, op: &MaxPool, n: usize, places: &[u8], dy: &[
             let (row, column) = (i / op.out_width, i % op.out_width);
             let (ky, kx) = (usize::from(place) / op.size, usize::from(place) % op.size);
             dx[(row * op.stride + ky) * op.width + column * op.stride + kx] += dy;
+        }
+    });
+}
+
+/// Means of the windows.
+pub fn average_forward(workers: &Workers, op: &AveragePool, n: usize, x: &[f32], y: &mut [f32]) {
+    let (input, output) = (op.height * op.width, op.out_height * op.out_width);
+    workers.blocks(&mut y[..n * op.channels * output], output, |map, y, _| {
+        let x = &x[map * input..][..input];
+        for (i, y) in y.iter_mut().enumerate() {
+            let [rows, columns] = op.window(i / op.out_width, i % op.out_width);
+            let values = (rows.len() * columns.len()) as f32;
+            let sum: f32 = rows.map(|row| x[row * op.width..][columns.clone()].iter().sum::<f32>()).sum();
+            *y = sum / values;
+        }
+    });
+}
+
+/// Each dy goes to its window in equal shares, windows in order.
+pub fn average_backward(workers: &Workers, op: &AveragePool, n: usize, dy: &[f32], dx: &mut [f32]) {
+    let (input, output) = (op.height * op.width, op.out_height * op.out_width);
+    workers.blocks(&mut dx[..n * op.channels * input], input, |map, dx, _| {
+        dx.fill(0.0);
+        for (i, dy) in dy[map * output..][..output].iter().enumerate() {
+            let [rows, columns] = op.window(i / op.out_width, i % op.out_width);
+            let share = dy / (rows.len() * columns.len()) as f32;
+            for row in rows {
+                dx[row * op.width..][columns.clone()].iter_mut().for_each(|dx| *dx += share);
+            }
         }
     });
 }

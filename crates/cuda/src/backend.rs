@@ -1,17 +1,21 @@
 //! The trait of operations on CUDA devices: which kernel or product does what.
 
 use alexnet_net::{
-    Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, LocalResponse, MaxPool, Segment,
-    SoftmaxSlice, Weights, WithinMap,
+    Augmentation, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, HostMemory,
+    LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
 use crate::cache::Cache;
 use crate::device::{Device, Floats, failed};
-use crate::launch::{Arg, Grid};
+use crate::launch::Arg;
+use crate::pinned::Pinned;
+use crate::staging::Staging;
 use crate::{convolution, dense, exchange};
 
 /// One or several CUDA devices. Operations are queued; only downloads and [`Backend::synchronise`] wait.
 pub struct CudaBackend {
+    // Before the devices: areas are freed on their streams.
+    staging: Option<Staging>,
     devices: Vec<Device>,
 }
 
@@ -27,7 +31,10 @@ impl CudaBackend {
             return Err(failed(0, "start the device")("no device was named"));
         }
         let open = |(number, &ordinal): (usize, &usize)| Device::open(number, ordinal, cache);
-        Ok(CudaBackend { devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()? })
+        Ok(CudaBackend {
+            staging: None,
+            devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -91,6 +98,31 @@ impl Backend for CudaBackend {
         self.devices.iter().try_for_each(wait)
     }
 
+    fn augments(&self) -> bool {
+        true
+    }
+
+    fn host_memory(&mut self, bytes: usize) -> Result<Box<dyn HostMemory>, DeviceError> {
+        let pinned = Pinned::new(&self.devices[0].context, bytes);
+        Ok(Box::new(pinned.map_err(failed(0, "allocate page-locked memory"))?))
+    }
+
+    fn prepare_records(&mut self, op: &Augmentation, n: usize) -> Done {
+        self.staging = None; // its memory first
+        self.staging = Some(Staging::new(&self.devices, op, n)?);
+        Ok(())
+    }
+
+    fn stage(&mut self, batch: Box<dyn RawBatch>) -> Done {
+        let Some(staging) = &mut self.staging else { return Err(failed(0, "stage records")("not prepared")) };
+        staging.stage(&self.devices, batch)
+    }
+
+    fn augment(&mut self, n: usize, x: &mut [Floats]) -> Done {
+        let Some(staging) = &mut self.staging else { return Err(failed(0, "augment")("nothing is staged")) };
+        staging.augment(&self.devices, n, x)
+    }
+
     fn reserve_convolution(&mut self, device: usize, op: &Convolution, n: usize) -> Done {
         convolution::reserve(&mut self.devices[device], op, n)
     }
@@ -138,11 +170,8 @@ impl Backend for CudaBackend {
         let (weight, bias) = (at(dw.buffer, dw.weight.start), at(dw.buffer, dw.bias.start));
         let d = &mut self.devices[device];
         convolution::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
-        let mut args = vec![Arg::Address(dy.address), Arg::Address(bias)];
-        for value in [n, op.outputs, op.positions(), usize::from(dw.accumulate)] {
-            args.push(Arg::Int(d.int(value)?));
-        }
-        d.launch("bias_gradient_map", Grid::blocks(op.outputs), &args)
+        let sizes = [n, op.outputs, op.positions(), usize::from(dw.accumulate)];
+        d.rows("bias_gradient_map", op.outputs, &[dy.address, bias], &sizes)
     }
 
     fn dense_forward(
@@ -267,15 +296,8 @@ impl Backend for CudaBackend {
         y: &mut Floats,
         places: &mut Floats<u8>,
     ) -> Done {
-        let shape = self.devices[device].pool_shape(op, n)?;
-        let args = [
-            Arg::Address(x.address),
-            Arg::Address(y.address),
-            Arg::Address(places.address),
-            Arg::Pool(&shape),
-        ];
-        let d = &self.devices[device];
-        d.launch("max_pool_forward", d.grid(n * op.output_len()), &args)
+        let buffers = [x.address, y.address, places.address];
+        self.devices[device].pool("max_pool_forward", op, n, n * op.output_len(), buffers)
     }
 
     fn max_pool_backward(
@@ -287,15 +309,8 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let shape = self.devices[device].pool_shape(op, n)?;
-        let args = [
-            Arg::Address(dy.address),
-            Arg::Address(places.address),
-            Arg::Address(dx.address),
-            Arg::Pool(&shape),
-        ];
-        let d = &self.devices[device];
-        d.launch("max_pool_backward", d.grid(n * op.input_len()), &args)
+        let buffers = [dy.address, places.address, dx.address];
+        self.devices[device].pool("max_pool_backward", op, n, n * op.input_len(), buffers)
     }
 
     fn dropout_forward(
@@ -328,10 +343,8 @@ impl Backend for CudaBackend {
         labels: &Floats<u32>,
         score: &mut Floats,
     ) -> Done {
-        let d = &self.devices[device];
-        let sizes = [Arg::Int(d.int(n)?), Arg::Int(d.int(classes)?)];
-        let buffers = [logits.address, labels.address, score.address].map(Arg::Address);
-        d.launch("softmax_score", Grid::blocks(n), &[&buffers[..], &sizes].concat())
+        let buffers = [logits.address, labels.address, score.address];
+        self.devices[device].rows("softmax_score", n, &buffers, &[n, classes])
     }
 
     fn softmax_gradient(
@@ -343,10 +356,8 @@ impl Backend for CudaBackend {
         labels: &Floats<u32>,
         gradient: &mut Floats,
     ) -> Done {
-        let d = &self.devices[device];
-        let sizes = [Arg::Int(d.int(op.classes)?), Arg::Int(d.int(op.first)?), Arg::Int(d.int(op.count)?)];
-        let buffers = [logits.address, labels.address, gradient.address].map(Arg::Address);
-        d.launch("softmax_gradient", Grid::blocks(n), &[&buffers[..], &sizes].concat())
+        let buffers = [logits.address, labels.address, gradient.address];
+        self.devices[device].rows("softmax_gradient", n, &buffers, &[op.classes, op.first, op.count])
     }
 
     fn softmax(
@@ -357,10 +368,7 @@ impl Backend for CudaBackend {
         logits: &Floats,
         probabilities: &mut Floats,
     ) -> Done {
-        let d = &self.devices[device];
-        let args =
-            [Arg::Address(logits.address), Arg::Address(probabilities.address), Arg::Int(d.int(classes)?)];
-        d.launch("softmax_forward", Grid::blocks(n), &args)
+        self.devices[device].rows("softmax_forward", n, &[logits.address, probabilities.address], &[classes])
     }
 
     fn gather(&mut self, exchange: &Exchange, n: usize, parts: &[Floats], whole: &mut [Floats]) -> Done {

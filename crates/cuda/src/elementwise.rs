@@ -32,6 +32,15 @@ impl Device {
         self.launch(kernel, self.grid(len), &[Arg::Address(a), Arg::Address(b), Arg::Int(self.int(len)?)])
     }
 
+    /// Launches a kernel of addresses and sizes with a block for each of `n` rows.
+    pub fn rows(&self, kernel: &'static str, n: usize, buffers: &[u64], sizes: &[usize]) -> Done {
+        let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
+        for &size in sizes {
+            args.push(Arg::Int(self.int(size)?));
+        }
+        self.launch(kernel, Grid::blocks(n), &args)
+    }
+
     pub fn normalise_maps(
         &self,
         kernel: &'static str,
@@ -83,10 +92,11 @@ impl Device {
         self.launch(kernel, Grid { shared: shared as u32, ..Grid::blocks(n * op.channels) }, &args)
     }
 
-    pub fn pool_shape(&self, op: &MaxPool, n: usize) -> Result<PoolShape, DeviceError> {
+    /// Launches a pooling kernel for `work` items.
+    pub fn pool(&self, kernel: &'static str, op: &MaxPool, n: usize, work: usize, buffers: [u64; 3]) -> Done {
         let int = |value| self.int(value);
         int(n * op.input_len())?;
-        Ok(PoolShape {
+        let shape = PoolShape {
             maps: int(n * op.channels)?,
             height: int(op.height)?,
             width: int(op.width)?,
@@ -94,7 +104,9 @@ impl Device {
             out_width: int(op.out_width)?,
             size: int(op.size)?,
             stride: int(op.stride)?,
-        })
+        };
+        let [a, b, c] = buffers.map(Arg::Address);
+        self.launch(kernel, self.grid(work), &[a, b, c, Arg::Pool(&shape)])
     }
 
     /// Draws a mask and multiplies by it.

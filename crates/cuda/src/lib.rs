@@ -5,8 +5,11 @@
 //! kernels (`kernels/`), compiled for the GPU at hand by NVRTC and kept in a [`Cache`], and cuBLAS for the matrix
 //! products. Within a device order is the stream's; between devices it is kept by events, in the exchanges alone.
 //!
-//! Nothing here needs CUDA to build: libraries are loaded when they are first used. Augmentation on the device and
-//! pinned rings are left to the loader's side of the crate, schedules and runs to their own crates.
+//! Raw records come from page-locked memory lent to the loader's ring, by a stream of their own beside the work on the
+//! batch before, and are augmented on the device.
+//!
+//! Nothing here needs CUDA to build: libraries are loaded when they are first used. Schedules, draws and runs are left
+//! to their own crates.
 
 mod backend;
 mod cache;
@@ -17,8 +20,10 @@ mod device;
 mod elementwise;
 mod exchange;
 mod launch;
+mod pinned;
 mod probe;
 mod shape;
+mod staging;
 
 pub use backend::CudaBackend;
 pub use cache::Cache;

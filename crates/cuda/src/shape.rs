@@ -1,7 +1,45 @@
 //! The plain structs that kernels take, laid out as in their files.
 #![allow(unsafe_code)]
 
+use alexnet_net::Draw;
 use cudarc::driver::DeviceRepr;
+
+/// `AugmentDraw` of augment.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AugmentDraw {
+    pub left: i32,
+    pub top: i32,
+    pub mirror: i32,
+    pub shift: [f32; 3],
+}
+
+impl From<&Draw> for AugmentDraw {
+    /// The draw must lie inside a record, whose sides fit into an i32.
+    fn from(draw: &Draw) -> Self {
+        AugmentDraw {
+            left: draw.left as i32,
+            top: draw.top as i32,
+            mirror: i32::from(draw.mirror),
+            shift: draw.shift,
+        }
+    }
+}
+
+/// `AugmentShape` of augment.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AugmentShape {
+    pub batch: i32,
+    pub record_stride: i32,
+    pub record_height: i32,
+    pub record_width: i32,
+    pub height: i32,
+    pub width: i32,
+    pub mean_mode: i32,
+    pub nhwc: i32,
+    pub scale: [f32; 3],
+}
 
 /// `ColumnShape` of im2col.cu.
 #[repr(C)]
@@ -82,6 +120,10 @@ impl Sources {
 
 // SAFETY: plain structs of numbers without padding, with the layout of their namesakes in kernels/.
 unsafe impl DeviceRepr for ColumnShape {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for AugmentDraw {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for AugmentShape {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for PoolShape {}
 // SAFETY: as above.

@@ -65,6 +65,7 @@
 
 mod augment;
 mod bound;
+mod check;
 mod crew;
 mod draw;
 mod error;
@@ -77,6 +78,7 @@ mod share;
 
 pub use augment::{Augment, Layout, Mean, Output, Pass, Path};
 pub use bound::Bare;
+pub use check::Checked;
 pub use draw::{Draw, Drawer, LIGHTING_STRENGTH, Lighting, View};
 pub use error::Error;
 pub use loader::{Config, Loader};

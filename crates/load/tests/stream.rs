@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use alexnet_load::{
-    Augment, Config, Drawer, Error, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, Records,
-    Subset, View,
+    Augment, Config, Drawer, Error, HeapMemory, Layout, Lighting, Loader, Mean, Memory, Order, Output, Plan,
+    Rank, Records, Subset, View,
 };
 
 const SIZE: usize = 20;
@@ -99,6 +99,30 @@ fn any_number_of_threads_and_slots_gives_the_same_stream() {
             }
         }
     }
+}
+
+/// What a device makes of raw records and draws must be what the loader makes: the stream is the same.
+#[test]
+fn raw_records_with_their_draws_are_the_same_stream() {
+    let finished = config(75, Output::F32, Layout::Nchw);
+    let augment = finished.augment.clone();
+    let mut raw = finished.clone();
+    raw.augment.output = Output::Raw;
+    let made_here = Loader::new(made(75), Config { threads: 3, ..raw }).unwrap().map(|batch| {
+        let batch = batch.unwrap();
+        assert_eq!(batch.bytes().len(), batch.len() * SIZE * SIZE * 3);
+        let mut pixels = HeapMemory::new(batch.len() * augment.sample_bytes());
+        for ((record, sample), out) in batch
+            .bytes()
+            .chunks(SIZE * SIZE * 3)
+            .zip(batch.samples())
+            .zip(pixels.bytes_mut().chunks_mut(augment.sample_bytes()))
+        {
+            augment.apply(record, &sample.draw, out);
+        }
+        (batch.epoch(), batch.number(), batch.labels().to_vec(), pixels.bytes().to_vec())
+    });
+    assert_eq!(made_here.collect::<Stream>(), stream(75, finished));
 }
 
 #[test]

@@ -11,7 +11,11 @@ use std::ops::Range;
 
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
-use crate::operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+use crate::hosted;
+use crate::input::{Augmentation, HostMemory, RawBatch};
+use crate::operation::{
+    AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
+};
 use crate::update::Segment;
 
 /// A layer's weights and bias in a device's flat parameter buffer.
@@ -39,6 +43,10 @@ pub struct Gradients<'a, B> {
 }
 
 type Done = Result<(), DeviceError>;
+
+fn no_records() -> DeviceError {
+    DeviceError { device: 0, operation: "augment", cause: "this backend takes finished pixels".into() }
+}
 
 /// Devices that can run a net. `device` is always below [`Backend::devices`], and buffers passed with it were made
 /// for it; buffers may be longer than the operation's `n` needs.
@@ -80,6 +88,32 @@ pub trait Backend {
 
     /// Waits until every device has done all that was asked.
     fn synchronise(&mut self) -> Done;
+
+    /// Whether the devices make inputs of raw records; the four methods that follow are called only then.
+    fn augments(&self) -> bool {
+        false
+    }
+
+    /// `bytes` of host memory that copies to the devices read fastest.
+    fn host_memory(&mut self, bytes: usize) -> Result<Box<dyn HostMemory>, DeviceError> {
+        Ok(Box::new(vec![0; bytes]))
+    }
+
+    /// Makes room for batches of up to `n` records, and forgets those that were staged.
+    fn prepare_records(&mut self, _op: &Augmentation, _n: usize) -> Done {
+        Err(no_records())
+    }
+
+    /// Queues the copy of a batch to every device, beside their work, and keeps it until the copy is done. Up to
+    /// [`crate::STAGED`] batches wait for [`Backend::augment`].
+    fn stage(&mut self, _batch: Box<dyn RawBatch>) -> Done {
+        Err(no_records())
+    }
+
+    /// Makes the batch that was staged first, of `n` records, the input x of every device.
+    fn augment(&mut self, _n: usize, _x: &mut [Self::Buffer]) -> Done {
+        Err(no_records())
+    }
 
     /// Called once for each operation with the largest `n` it will see, so that workspaces can be made beforehand
     /// and no step allocates.
@@ -230,6 +264,41 @@ pub trait Backend {
         dx: &mut Self::Buffer,
     ) -> Done;
 
+    /// y = tanh(x) of the first `len` values. This and the other provided operations go through the host unless a
+    /// backend has its own.
+    fn tanh_forward(&mut self, device: usize, len: usize, x: &Self::Buffer, y: &mut Self::Buffer) -> Done {
+        hosted::tanh_forward(self, device, len, x, y)
+    }
+
+    /// dy · (1 − tanh²(x)), in place, on the first `len` values.
+    fn tanh_backward(&mut self, device: usize, len: usize, x: &Self::Buffer, dy: &mut Self::Buffer) -> Done {
+        hosted::tanh_backward(self, device, len, x, dy)
+    }
+
+    /// Means of windows.
+    fn average_pool_forward(
+        &mut self,
+        device: usize,
+        op: &AveragePool,
+        n: usize,
+        x: &Self::Buffer,
+        y: &mut Self::Buffer,
+    ) -> Done {
+        hosted::average_pool_forward(self, device, op, n, x, y)
+    }
+
+    /// Each dy goes to its window in equal shares; replaces dx.
+    fn average_pool_backward(
+        &mut self,
+        device: usize,
+        op: &AveragePool,
+        n: usize,
+        dy: &Self::Buffer,
+        dx: &mut Self::Buffer,
+    ) -> Done {
+        hosted::average_pool_backward(self, device, op, n, dy, dx)
+    }
+
     /// Draws the mask `[n, units]` and multiplies y by it, in place.
     fn dropout_forward(
         &mut self,
@@ -268,6 +337,20 @@ pub trait Backend {
         labels: &Self::Labels,
         gradient: &mut Self::Buffer,
     ) -> Done;
+
+    /// Spreads the share `smoothing` of each label evenly over all classes: takes the gradient that
+    /// [`Backend::softmax_gradient`] left from the same logits, in place.
+    fn smooth_labels(
+        &mut self,
+        device: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        smoothing: f32,
+        logits: &Self::Buffer,
+        gradient: &mut Self::Buffer,
+    ) -> Done {
+        hosted::smooth_labels(self, device, op, n, smoothing, logits, gradient)
+    }
 
     /// Softmax of each sample's `classes` logits.
     fn softmax(

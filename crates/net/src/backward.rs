@@ -46,7 +46,7 @@ impl<B: Backend> Network<B> {
         self.train_loaded(key)
     }
 
-    /// As [`Network::train_batch`], of the batch that [`Network::load`] or [`Network::load_with`] brought.
+    /// As [`Network::train_batch`], of the batch that [`Network::load`] brought.
     ///
     /// # Errors
     /// A device failed.
@@ -69,6 +69,9 @@ impl<B: Backend> Network<B> {
             let logits = &self.tensors[self.program.logits][device];
             let (labels, flow) = (&self.labels[device], &mut self.flow[now][device]);
             self.backend.softmax_gradient(device, op, self.n, logits, labels, flow)?;
+            if self.smoothing > 0.0 {
+                self.backend.smooth_labels(device, op, self.n, self.smoothing, logits, flow)?;
+            }
         }
         for number in (0..self.program.steps.len()).rev() {
             let start = self.clock()?;
@@ -157,7 +160,10 @@ impl<B: Backend> Network<B> {
                         dx,
                     )?;
                 }
-                Step::Rectify { .. } | Step::Dropout { .. } => moved = false,
+                Step::AveragePool { ops, .. } => {
+                    backend.average_pool_backward(device, &ops[device], n, dy, dx)?;
+                }
+                Step::Rectify { .. } | Step::Tanh { .. } | Step::Dropout { .. } => moved = false,
             }
         }
         if moved {
@@ -169,6 +175,10 @@ impl<B: Backend> Network<B> {
                 Step::Rectify { y, .. } => {
                     let len = n * program.tensors[*y][device];
                     backend.rectify_backward(device, len, &tensors[*y][device], dy)?;
+                }
+                Step::Tanh { x, .. } => {
+                    let len = n * program.tensors[*x][device];
+                    backend.tanh_backward(device, len, &tensors[*x][device], dy)?;
                 }
                 Step::Dropout { mask, y, .. } if dropout => {
                     let len = n * program.tensors[*y][device];

@@ -48,7 +48,7 @@ impl<B: Backend> Network<B> {
         self.evaluate_loaded()
     }
 
-    /// As [`Network::evaluate`], of the batch that [`Network::load`] or [`Network::load_with`] brought.
+    /// As [`Network::evaluate`], of the batch that [`Network::load`] brought.
     ///
     /// # Errors
     /// A device failed.
@@ -64,22 +64,6 @@ impl<B: Backend> Network<B> {
     /// The batch does not fit, or a device failed.
     pub fn load(&mut self, pixels: &[f32], labels: &[u32]) -> Result<(), Error> {
         self.upload_batch(pixels, Some(labels))
-    }
-
-    /// Lets `fill` write a batch of `n` samples into the devices' own input buffers, `[n, channels, height, width]`,
-    /// the same on each, and labels below the number of classes: for backends that augment on the device.
-    ///
-    /// # Errors
-    /// `n` is 0 or too large, or a device failed.
-    pub fn load_with(
-        &mut self,
-        n: usize,
-        fill: impl FnOnce(&mut B, &mut [B::Buffer], &mut [B::Labels]) -> Result<(), DeviceError>,
-    ) -> Result<(), Error> {
-        self.check_size(n)?;
-        fill(&mut self.backend, &mut self.tensors[0], &mut self.labels)?;
-        self.n = n;
-        Ok(())
     }
 
     fn check_size(&self, n: usize) -> Result<(), Error> {
@@ -143,19 +127,23 @@ impl<B: Backend> Network<B> {
         if pixels.len() != n * sample {
             return fail(format!("{} pixel values for {n} samples of {:?}", pixels.len(), self.net.input));
         }
-        let wrong = labels.and_then(|labels| labels.iter().position(|&l| l as usize >= self.net.classes));
-        if let (Some(i), Some(labels)) = (wrong, labels) {
-            return fail(format!(
-                "sample {i} has label {}, the net has {} classes",
-                labels[i], self.net.classes
-            ));
-        }
         self.n = n;
         for device in 0..self.placement.devices() {
             self.backend.upload(device, pixels, &mut self.tensors[0][device], 0)?;
-            if let Some(labels) = labels {
-                self.backend.upload_labels(device, labels, &mut self.labels[device])?;
-            }
+        }
+        labels.map_or(Ok(()), |labels| self.upload_labels(labels))
+    }
+
+    /// The labels of the batch to come; their number is its size.
+    pub(crate) fn upload_labels(&mut self, labels: &[u32]) -> Result<(), Error> {
+        if let Some(i) = labels.iter().position(|&l| l as usize >= self.net.classes) {
+            let problem =
+                format!("sample {i} has label {}, the net has {} classes", labels[i], self.net.classes);
+            return Err(Error::Batch { problem });
+        }
+        self.n = labels.len();
+        for device in 0..self.placement.devices() {
+            self.backend.upload_labels(device, labels, &mut self.labels[device])?;
         }
         Ok(())
     }
@@ -231,6 +219,15 @@ impl<B: Backend> Network<B> {
                     let (x, y) = pair(tensors, *x, *y);
                     let places = &mut self.places[*places][device];
                     backend.max_pool_forward(device, &ops[device], n, &x[device], &mut y[device], places)?;
+                }
+                Step::AveragePool { ops, x, y } => {
+                    let (x, y) = pair(tensors, *x, *y);
+                    backend.average_pool_forward(device, &ops[device], n, &x[device], &mut y[device])?;
+                }
+                Step::Tanh { x, y } => {
+                    let len = n * program.tensors[*y][device];
+                    let (x, y) = pair(tensors, *x, *y);
+                    backend.tanh_forward(device, len, &x[device], &mut y[device])?;
                 }
                 Step::Dropout { stream, keep, first_unit, mask, y } => {
                     let units = program.tensors[*y][device];

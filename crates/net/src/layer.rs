@@ -23,8 +23,20 @@ pub struct Net {
     pub classes: usize,
     /// What dropout does to the kept units, in training and at test.
     pub dropout: DropoutConvention,
+    /// Grey levels in one unit of the input: centred pixels are divided by it. The nets of 2012 have 1.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub unit: f64,
     /// The layers, first to last. A softmax over the last layer's units follows.
     pub layers: Vec<Layer>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+// serde hands a reference.
+fn is_one(unit: &f64) -> bool {
+    *unit == 1.0
 }
 
 /// One row of the table. Layers without parameters act on the output of the row above.
@@ -67,6 +79,8 @@ pub enum Layer {
     },
     /// max(x, 0).
     Rectifier,
+    /// tanh(x): what the paper's first figure holds the rectifier against.
+    Tanh,
     /// Normalisation over neighbouring maps at the same pixel (section 3.3 of the paper). The window stops at the
     /// edge of a column.
     LocalResponse(Normalisation),
@@ -76,6 +90,13 @@ pub enum Layer {
     /// Maximum over square windows; the last window of a row or column is clipped, `1 + ⌈(side − size) / stride⌉`
     /// outputs a side.
     MaxPool {
+        /// Side of the window.
+        size: usize,
+        /// Distance of neighbouring windows; at most `size`.
+        stride: usize,
+    },
+    /// As [`Layer::MaxPool`], but the mean of the window; a clipped window is divided by what is left of it.
+    AveragePool {
         /// Side of the window.
         size: usize,
         /// Distance of neighbouring windows; at most `size`.
@@ -164,6 +185,9 @@ impl Net {
         }
         if self.dropout != other.dropout {
             return Some(format!("dropout {:?} against {:?}", self.dropout, other.dropout));
+        }
+        if self.unit != other.unit {
+            return Some(format!("inputs in units of {} grey levels against {}", self.unit, other.unit));
         }
         if self.layers.len() != other.layers.len() {
             return Some(format!("{} layers against {}", self.layers.len(), other.layers.len()));

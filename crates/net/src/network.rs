@@ -4,9 +4,12 @@
 //! samples and accumulate over batches until [`Network::update`], which divides by the global batch. The passes
 //! themselves are in `forward.rs` and `backward.rs`; order of samples, rates and files are left to others.
 
+use std::collections::VecDeque;
+
 use crate::backend::Backend;
 use crate::error::Error;
 use crate::exchange::ExchangeSite;
+use crate::input::Augmentation;
 use crate::layer::Net;
 use crate::parameters::{Parameter, Parameters};
 use crate::placement::Placement;
@@ -72,6 +75,8 @@ pub struct Network<B: Backend> {
     /// Whether the score buffer belongs to the last pass.
     pub(crate) scored: bool,
     pub(crate) timings: Option<Vec<Timing>>,
+    /// Share of each label that is spread over all classes in training.
+    pub(crate) smoothing: f32,
     // One buffer for each device.
     pub(crate) parameters: Vec<B::Buffer>,
     pub(crate) velocity: Vec<B::Buffer>,
@@ -83,6 +88,9 @@ pub struct Network<B: Backend> {
     /// Gradients of activations: the present one and the next, which change roles at each step back.
     pub(crate) flow: [Vec<B::Buffer>; 2],
     pub(crate) labels: Vec<B::Labels>,
+    /// How staged records become inputs, and how many records each batch has that is staged and not yet used.
+    pub(crate) augmentation: Option<Augmentation>,
+    pub(crate) staged: VecDeque<usize>,
     pub(crate) score: B::Buffer,
 }
 
@@ -143,6 +151,7 @@ impl<B: Backend> Network<B> {
             traffic: Traffic::default(),
             scored: false,
             timings: None,
+            smoothing: 0.0,
             parameters,
             velocity,
             gradient,
@@ -151,6 +160,8 @@ impl<B: Backend> Network<B> {
             places,
             flow,
             labels,
+            augmentation: None,
+            staged: VecDeque::new(),
             score,
         })
     }
@@ -198,6 +209,12 @@ impl<B: Backend> Network<B> {
     /// Bytes sent between devices since the network was made, by plan, over all devices.
     pub fn exchanged_bytes(&self) -> u64 {
         self.exchanged
+    }
+
+    /// Spreads the share `smoothing` (0 ..= 1) of each label evenly over all classes from the next training batch on.
+    /// Gradients follow; scores stay those of the labels themselves.
+    pub fn set_label_smoothing(&mut self, smoothing: f32) {
+        self.smoothing = smoothing;
     }
 
     /// Replaces the parameters.

@@ -151,6 +151,43 @@ impl MaxPool {
     }
 }
 
+/// Mean over windows clipped at the right and bottom border, divided by the number of values inside it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AveragePool {
+    /// Channels here.
+    pub channels: usize,
+    /// Input rows.
+    pub height: usize,
+    /// Input pixels a row.
+    pub width: usize,
+    /// Side of the window.
+    pub size: usize,
+    /// Distance of neighbouring windows.
+    pub stride: usize,
+    /// Output rows.
+    pub out_height: usize,
+    /// Output pixels a row.
+    pub out_width: usize,
+}
+
+impl AveragePool {
+    /// Values of one sample's input.
+    pub fn input_len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Values of one sample's output.
+    pub fn output_len(&self) -> usize {
+        self.channels * self.out_height * self.out_width
+    }
+
+    /// Rows and columns of the map that the window at (`row`, `column`) covers.
+    pub fn window(&self, row: usize, column: usize) -> [std::ops::Range<usize>; 2] {
+        let (top, left) = (row * self.stride, column * self.stride);
+        [top..(top + self.size).min(self.height), left..(left + self.size).min(self.width)]
+    }
+}
+
 /// Dropout of one batch. Unit `u` of the sample at epoch position `p` is kept iff word `first_unit + u` of
 /// `Stream::new(seed, epoch, p, purpose)` is below `threshold`; the mask's value is then `scale`, else 0.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -10,10 +10,12 @@ mod devices;
 mod normalisation;
 mod pooling;
 mod softmax;
+mod tanh;
 
 pub use convolution::{convolution, convolution_input_gradient, convolution_weight_gradient};
 pub use dense::{dense, dense_input_gradient, dense_weight_gradient};
 pub use devices::Oracle;
 pub use normalisation::{local_response, local_response_gradient, within_map, within_map_gradient};
-pub use pooling::{max_pool, max_pool_gradient};
-pub use softmax::{cross_entropy, rank, softmax};
+pub use pooling::{average_pool, average_pool_gradient, max_pool, max_pool_gradient};
+pub use softmax::{cross_entropy, rank, smoothed, softmax};
+pub use tanh::{tanh, tanh_gradient};

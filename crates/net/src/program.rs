@@ -8,7 +8,7 @@
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeSite};
 use crate::layer::{DropoutLayer, Layer, Net, Reads};
-use crate::operation::{Convolution, Dense, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+use crate::operation::{AveragePool, Convolution, Dense, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
 use crate::placement::Placement;
 use crate::shape::Shape;
 
@@ -16,14 +16,60 @@ use crate::shape::Shape;
 /// tensors, `weight` is the number of the layer's weight (its bias is the next), operations are one for each device.
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
-    Gather { site: usize, from: usize, to: usize },
-    Convolution { ops: Vec<Convolution>, weight: usize, x: usize, y: usize },
-    Dense { ops: Vec<Dense>, weight: usize, x: usize, y: usize },
-    Rectify { y: usize, fused: bool },
-    LocalResponse { ops: Vec<LocalResponse>, x: usize, y: usize },
-    WithinMap { ops: Vec<WithinMap>, x: usize, y: usize },
-    MaxPool { ops: Vec<MaxPool>, places: usize, x: usize, y: usize },
-    Dropout { stream: DropoutLayer, keep: f64, first_unit: Vec<usize>, mask: usize, y: usize },
+    Gather {
+        site: usize,
+        from: usize,
+        to: usize,
+    },
+    Convolution {
+        ops: Vec<Convolution>,
+        weight: usize,
+        x: usize,
+        y: usize,
+    },
+    Dense {
+        ops: Vec<Dense>,
+        weight: usize,
+        x: usize,
+        y: usize,
+    },
+    Rectify {
+        y: usize,
+        fused: bool,
+    },
+    LocalResponse {
+        ops: Vec<LocalResponse>,
+        x: usize,
+        y: usize,
+    },
+    WithinMap {
+        ops: Vec<WithinMap>,
+        x: usize,
+        y: usize,
+    },
+    MaxPool {
+        ops: Vec<MaxPool>,
+        places: usize,
+        x: usize,
+        y: usize,
+    },
+    AveragePool {
+        ops: Vec<AveragePool>,
+        x: usize,
+        y: usize,
+    },
+    /// Not in place: dropout behind it would change what its way back needs.
+    Tanh {
+        x: usize,
+        y: usize,
+    },
+    Dropout {
+        stream: DropoutLayer,
+        keep: f64,
+        first_unit: Vec<usize>,
+        mask: usize,
+        y: usize,
+    },
 }
 
 /// A compiled net.
@@ -139,6 +185,8 @@ impl Compiler<'_> {
                 | Step::LocalResponse { y, .. }
                 | Step::WithinMap { y, .. }
                 | Step::MaxPool { y, .. }
+                | Step::AveragePool { y, .. }
+                | Step::Tanh { y, .. }
                 | Step::Dropout { y, .. },
             ) => *y,
         }
@@ -253,6 +301,20 @@ impl Compiler<'_> {
                 self.program.places.push(self.program.tensors[y].clone());
                 Step::MaxPool { ops, places: self.program.places.len() - 1, x, y }
             }
+            Layer::AveragePool { size, stride } => {
+                let ops = self.devices().map(|device| AveragePool {
+                    channels: channels(device),
+                    height: below.height,
+                    width: below.width,
+                    size,
+                    stride,
+                    out_height: shape.height,
+                    out_width: shape.width,
+                });
+                let ops = ops.collect();
+                Step::AveragePool { ops, x, y: self.tensor(shape) }
+            }
+            Layer::Tanh => Step::Tanh { x, y: self.tensor(shape) },
             Layer::Dropout { stream, keep } => {
                 let first = |device| placement.share(device, shape.channels).start * shape.pixels();
                 let first_unit = self.devices().map(first).collect();

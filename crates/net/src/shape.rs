@@ -66,6 +66,9 @@ impl Net {
                 self.classes, self.columns
             )));
         }
+        if !(self.unit.is_finite() && self.unit > 0.0) {
+            return Err(net(format!("inputs in units of {} grey levels", self.unit)));
+        }
         let mut names = HashSet::new();
         let mut shapes = Vec::with_capacity(self.layers.len());
         let mut below = Below { shape: self.input_shape(), whole: true, dense: false };
@@ -142,7 +145,7 @@ impl Net {
                 }
                 Ok(Below { shape: Shape { channels: units, height: 1, width: 1 }, whole: false, dense: true })
             }
-            Layer::MaxPool { size, stride } => {
+            Layer::MaxPool { size, stride } | Layer::AveragePool { size, stride } => {
                 if size > 15 {
                     return Err(format!("a window of {size} has more than 255 places"));
                 }
@@ -156,7 +159,7 @@ impl Net {
             Layer::Dropout { keep, .. } if !(keep > 0.0 && keep <= 1.0) => {
                 Err(format!("probability {keep} of keeping a unit is not in (0, 1]"))
             }
-            Layer::Dropout { .. } | Layer::Rectifier => Ok(below),
+            Layer::Dropout { .. } | Layer::Rectifier | Layer::Tanh => Ok(below),
         }
     }
 }
@@ -201,9 +204,11 @@ impl Layer {
         match self {
             Layer::Convolution { name, .. } | Layer::Dense { name, .. } => name,
             Layer::Rectifier => "rectifier",
+            Layer::Tanh => "tanh",
             Layer::LocalResponse(_) => "local response",
             Layer::WithinMap(_) => "within map",
             Layer::MaxPool { .. } => "max pool",
+            Layer::AveragePool { .. } => "average pool",
             Layer::Dropout { .. } => "dropout",
         }
     }

@@ -1,7 +1,7 @@
 //! Every gradient of the oracle against central differences of its forward pass, in float64.
 
 use alexnet_net::oracle::*;
-use alexnet_net::{Convolution, Dense, LocalResponse, MaxPool, WithinMap};
+use alexnet_net::{AveragePool, Convolution, Dense, LocalResponse, MaxPool, WithinMap};
 use alexnet_rng::{Purpose, Stream};
 
 fn values(len: usize, which: u64) -> Vec<f64> {
@@ -98,6 +98,36 @@ fn pooling_gradient() {
     let (x, dy) = (values(2 * op.input_len(), 1), values(2 * op.output_len(), 2));
     let (_, places) = max_pool(&op, 2, &x);
     check("dx", &x, &dy, |x| max_pool(&op, 2, x).0, &max_pool_gradient(&op, 2, &places, &dy));
+}
+
+#[test]
+fn average_pooling_gradient() {
+    let op =
+        AveragePool { channels: 2, height: 8, width: 6, size: 3, stride: 2, out_height: 4, out_width: 3 };
+    let (x, dy) = (values(2 * op.input_len(), 1), values(2 * op.output_len(), 2));
+    check("dx", &x, &dy, |x| average_pool(&op, 2, x), &average_pool_gradient(&op, 2, &dy));
+    // A constant map stays as it is, at its clipped border too.
+    assert!(average_pool(&op, 1, &[3.0; 96]).iter().all(|y| (y - 3.0f64).abs() < 1e-12));
+}
+
+#[test]
+fn tanh_gradients() {
+    let (x, dy) = (values(50, 1), values(50, 2));
+    check("dx", &x, &dy, tanh, &tanh_gradient(&x, &dy));
+}
+
+/// Cross-entropy against labels of which a tenth is spread over all classes.
+#[test]
+fn smoothed_label_gradient() {
+    let x = values(9, 1);
+    let loss = |x: &[f64]| {
+        let shares = (0..9).map(|class| cross_entropy(x, class) * 0.1 / 9.0).sum::<f64>();
+        vec![0.9 * cross_entropy(x, 4) + shares]
+    };
+    let mut plain = softmax(&x);
+    plain[4] -= 1.0;
+    check("dx", &x, &[1.0], loss, &smoothed(0.1, &x, 0, &plain));
+    assert_eq!(smoothed(0.1, &x, 3, &plain[3..7]), smoothed(0.1, &x, 0, &plain)[3..7]);
 }
 
 #[test]

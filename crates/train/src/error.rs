@@ -47,12 +47,14 @@ pub enum Error {
     #[error("{0}")]
     Mismatch(String),
     /// The loss is no number any more.
-    #[error("the loss is {loss} after step {step}")]
+    #[error("the loss is {loss} in step {step}; the first value that is no finite number stands in {place}")]
     Diverged {
         /// The step.
         step: u64,
         /// The loss.
         loss: f64,
+        /// Where in the network, from the input on.
+        place: String,
     },
     /// The loader failed.
     #[error(transparent)]

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use alexnet_load::{Augment, Config, Drawer, Loader, Order, Plan, Rank, Records, Subset, View};
+use alexnet_load::{Augment, Config, Drawer, Order, Plan, Rank, Records, Subset, View};
 use alexnet_net::{Backend, BatchScore, Network};
 
 use crate::error::Error;
+use crate::feed::Feed;
 
 /// Photos to evaluate on.
 #[derive(Clone)]
@@ -77,13 +78,15 @@ pub fn evaluate<B: Backend>(
         start: (0, 0),
         end: 1,
         threads,
-        slots: 2,
+        slots: 3,
         labelled: true,
     };
     let mut total = BatchScore::default();
-    for batch in Loader::new(photos.records.clone(), config)? {
-        let batch = batch?;
-        total += network.evaluate(batch.floats(), batch.labels())?;
+    let mut feed = Feed::new(network, photos.records.clone(), config)?;
+    let mut next = feed.next(network)?;
+    while let Some(batch) = next {
+        next = feed.next(network)?;
+        total += batch.evaluate(network)?;
         done(total.n);
     }
     Ok(Evaluation::of(total))

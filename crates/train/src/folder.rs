@@ -31,6 +31,9 @@ pub struct Description {
     pub validation: String,
     /// Seed of weights, order, draws and dropout.
     pub seed: u64,
+    /// Digest of the checkpoint whose parameters it starts from, if it starts from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub initial: Option<String>,
     /// Where the run ends: `90 epochs` or `300 steps`.
     pub length: String,
 }
@@ -155,6 +158,7 @@ mod tests {
             colour: "set".into(),
             validation: "val split".into(),
             seed: 1,
+            initial: None,
             length: "300 steps".into(),
         }
     }

@@ -1,6 +1,7 @@
 //! From a recipe's words about pixels to the loader's numbers.
 
 use alexnet_load::{Augment, Layout, Lighting, Mean, Output};
+use alexnet_net::Net;
 
 use crate::recipe::{Input, LightingKind, MeanKind};
 
@@ -37,15 +38,18 @@ impl Colour {
         }
     }
 
-    /// How records become float32 samples. `noisy` says whether lighting is on: only then does a recipe that
+    /// How records become float32 samples for `net`. `noisy` says whether lighting is on: only then does a recipe that
     /// attenuates divide by 1.1.
-    pub fn augment(&self, input: &Input, record: [usize; 2], crop: [usize; 2], noisy: bool) -> Augment {
+    pub fn augment(&self, input: &Input, record: [usize; 2], net: &Net, noisy: bool) -> Augment {
         let mean = match input.mean {
             MeanKind::Aligned => Mean::Aligned(self.mean_image.clone()),
             MeanKind::Centre => Mean::Centre(self.mean_image.clone()),
             MeanKind::Channel => Mean::Channel(self.channel_mean()),
         };
-        let scale = if input.attenuate && noisy { 1.0 / 1.1 } else { 1.0 };
+        let unit = net.unit as f32;
+        let scale = 1.0 / if input.attenuate && noisy { 1.1 * unit } else { unit };
+        let [_, height, width] = net.input;
+        let crop = [width, height];
         Augment { record, crop, mean, scale: [scale; 3], output: Output::F32, layout: Layout::Nchw }
     }
 }

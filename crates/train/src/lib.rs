@@ -4,8 +4,10 @@
 //! of threads, it ends in the same checkpoint bytes. The crate sees devices only through `alexnet_net::Backend`.
 #![forbid(unsafe_code)]
 
+mod curve;
 mod error;
 mod evaluation;
+mod feed;
 mod folder;
 mod input;
 mod log;
@@ -20,8 +22,8 @@ pub use evaluation::{Evaluation, Photos, evaluate};
 pub use folder::{Description, Folder};
 pub use input::Colour;
 pub use log::{Record, read as read_log};
-pub use recipe::{Input, LightingKind, MeanKind, Recipe};
+pub use recipe::{Input, LightingKind, MeanKind, Recipe, ViewKind};
 pub use saved::Saved;
-pub use schedule::{LayerRates, Phase, Rates, Schedule, Stall};
+pub use schedule::{Decay, LayerRates, Phase, Rates, Schedule, Stall};
 pub use state::{Length, State};
 pub use training::{Ending, Job, Watcher, train};

@@ -26,6 +26,9 @@ pub enum Record {
         rate: f64,
         /// Samples a second, waiting for data included.
         images_per_second: f64,
+        /// When, in seconds since 1970.
+        #[serde(default)]
+        time: f64,
     },
     /// An evaluation of the validation photos.
     Validation {
@@ -41,11 +44,15 @@ pub enum Record {
         top5_error: f64,
         /// Photos evaluated.
         images: u64,
+        /// When, in seconds since 1970.
+        #[serde(default)]
+        time: f64,
     },
 }
 
 impl Record {
-    fn step(&self) -> u64 {
+    /// Steps done when it was written.
+    pub fn step(&self) -> u64 {
         match self {
             Record::Train { step, .. } | Record::Validation { step, .. } => *step,
         }
@@ -104,7 +111,15 @@ mod tests {
     use super::*;
 
     fn train(step: u64) -> Record {
-        Record::Train { step, epoch: 0.5, loss: 2.0, top1_error: 0.5, rate: 0.01, images_per_second: 9.0 }
+        Record::Train {
+            step,
+            epoch: 0.5,
+            loss: 2.0,
+            top1_error: 0.5,
+            rate: 0.01,
+            images_per_second: 9.0,
+            time: 1.75e9,
+        }
     }
 
     #[test]

@@ -3,12 +3,15 @@
 //! Recipes are TOML tables; the built-in ones are the files in `recipes/`, whose comments name their sources. A
 //! recipe of the user's own has the same form. Unknown keys are refused, so that a misspelt one cannot pass.
 
+use std::collections::BTreeMap;
 use std::path::Path;
+
+use alexnet_net::Net;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
-use crate::schedule::Schedule;
+use crate::schedule::{LayerRates, Rates, Schedule, Stall};
 
 /// Hyper-parameters of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,10 +27,21 @@ pub struct Recipe {
     pub momentum: f32,
     /// Weight decay; never applied to biases.
     pub weight_decay: f32,
+    /// Share of each label that is spread evenly over all classes, in training only.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f32,
     /// How pixels become inputs.
     pub input: Input,
     /// Learning rates over time.
     pub schedule: Schedule,
+    /// Layers whose rates are the schedule's times these factors; 0 for the weights freezes a layer.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<String, LayerRates>,
+}
+
+// serde hands a reference.
+fn is_zero(x: &f32) -> bool {
+    *x == 0.0
 }
 
 /// How pixels become inputs.
@@ -40,6 +54,27 @@ pub struct Input {
     pub lighting: LightingKind,
     /// Whether lit pixels are divided by 1 + 0.1, as the 2012 code does while its noise is on.
     pub attenuate: bool,
+    /// Which part of a photo is trained on.
+    #[serde(default, skip_serializing_if = "ViewKind::is_random")]
+    pub view: ViewKind,
+}
+
+/// Which part of a photo is trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ViewKind {
+    /// A crop at random, mirrored or not.
+    #[default]
+    Random,
+    /// The centre, as it is: no augmentation.
+    Centre,
+}
+
+impl ViewKind {
+    // serde hands a reference.
+    fn is_random(&self) -> bool {
+        *self == ViewKind::Random
+    }
 }
 
 /// What is subtracted from the pixels.
@@ -66,11 +101,13 @@ pub enum LightingKind {
     None,
 }
 
-const BUILT_IN: [(&str, &str); 4] = [
+const BUILT_IN: [(&str, &str); 6] = [
     ("paper", include_str!("../recipes/paper.toml")),
     ("original-2010", include_str!("../recipes/original-2010.toml")),
     ("original-2012", include_str!("../recipes/original-2012.toml")),
+    ("krizhevsky-2014", include_str!("../recipes/krizhevsky-2014.toml")),
     ("modern", include_str!("../recipes/modern.toml")),
+    ("cifar", include_str!("../recipes/cifar.toml")),
 ];
 
 impl Recipe {
@@ -101,12 +138,49 @@ impl Recipe {
         if self.batch == 0 || self.epochs == 0 {
             return Err("batch and epochs must be at least 1".into());
         }
-        for (name, value) in [("momentum", self.momentum), ("weight_decay", self.weight_decay)] {
+        for (name, value) in [
+            ("momentum", self.momentum),
+            ("weight_decay", self.weight_decay),
+            ("label_smoothing", self.label_smoothing),
+        ] {
             if !(0.0..1.0).contains(&value) {
                 return Err(format!("{name} is {value}, not in 0 .. 1"));
             }
         }
+        for (layer, factor) in &self.layers {
+            if [factor.weights, factor.biases].iter().any(|f| !f.is_finite() || *f < 0.0) {
+                return Err(format!("factors of {} and {} for {layer}", factor.weights, factor.biases));
+            }
+        }
         self.schedule.check()
+    }
+
+    /// Refuses a network that lacks a layer with rates of its own, by name.
+    ///
+    /// # Errors
+    /// [`Error::Recipe`].
+    pub fn fits(&self, net: &Net) -> Result<(), Error> {
+        let has = |layer: &str| net.layers.iter().any(|l| l.name() == Some(layer));
+        let mut named = self.layers.keys().chain(self.schedule.layers());
+        match named.find(|layer| !has(layer)) {
+            None => Ok(()),
+            Some(layer) => Err(Error::Recipe {
+                origin: self.name.clone(),
+                cause: format!("it has rates for {layer}, which is no layer of {}", net.preset),
+            }),
+        }
+    }
+
+    /// The rates at `epochs` (fractional) of a run of `length` epochs, layers' factors applied.
+    pub fn rates(&self, epochs: f64, length: f64, stall: &Stall) -> Rates {
+        let mut rates = self.schedule.rates(epochs, length, stall);
+        for (layer, factor) in &self.layers {
+            let own = rates.of(layer);
+            let own =
+                LayerRates { weights: own.weights * factor.weights, biases: own.biases * factor.biases };
+            rates.layers.insert(layer.clone(), own);
+        }
+        rates
     }
 
     /// The recipe as TOML, for the run's folder.
@@ -125,6 +199,25 @@ mod tests {
             let recipe = Recipe::find(name).unwrap();
             assert_eq!(recipe.name, name);
             assert_eq!(Recipe::parse(&recipe.to_toml(), name).unwrap(), recipe);
+        }
+    }
+
+    #[test]
+    fn factors_scale_any_schedule_and_freeze() {
+        let more =
+            "[layers]\nconv1 = { weights = 0.0, biases = 1.0 }\nfc8 = { weights = 10.0, biases = 5.0 }\n";
+        for name in ["paper", "modern", "krizhevsky-2014", "original-2012"] {
+            let plain = Recipe::find(name).unwrap();
+            let recipe = Recipe::parse(&(plain.to_toml() + more), name).unwrap();
+            assert_eq!(Recipe::parse(&recipe.to_toml(), name).unwrap(), recipe);
+            let rates = recipe.rates(10.0, 90.0, &Stall::default());
+            let all = plain.schedule.rates(10.0, 90.0, &Stall::default()).all;
+            assert_eq!(rates.of("conv1"), LayerRates { weights: 0.0, biases: all.biases });
+            let fc8 = LayerRates { weights: 10.0 * all.weights, biases: 5.0 * all.biases };
+            assert_eq!((rates.of("fc8"), rates.of("fc7")), (fc8, all));
+            assert!(recipe.fits(&Net::paper(2, 10)).is_ok());
+            let error = recipe.fits(&Net::cifar(10)).unwrap_err().to_string();
+            assert!(error.contains("fc8, which is no layer of cifar"), "{error}");
         }
     }
 

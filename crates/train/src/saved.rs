@@ -72,8 +72,7 @@ impl Saved {
             )));
         }
         let colour = Colour { mean_image: mean.values.clone(), vectors: [[0.0; 3]; 3], variances: [0.0; 3] };
-        let [_, height, width] = self.checkpoint.net.input;
-        let augment = colour.augment(&self.input, record, [width, height], false);
+        let augment = colour.augment(&self.input, record, &self.checkpoint.net, false);
         augment.check()?;
         Ok(augment)
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::curve::{half_cosine, root};
+
 /// Rates over time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
@@ -26,6 +28,22 @@ pub enum Schedule {
         /// How often the rates are divided before the next stall ends the run.
         drops: u32,
     },
+    /// Steps of equal length that fall exponentially (`dexp` in cuda-convnet2).
+    Exponential {
+        /// Of the weights.
+        weights: Decay,
+        /// Of the biases.
+        biases: Decay,
+    },
+    /// Linear warm-up, then a straight line down to zero at the end.
+    Linear {
+        /// Highest rate of weights.
+        weights: f64,
+        /// Highest rate of biases.
+        biases: f64,
+        /// Length of the warm-up, epochs.
+        warm_up: f64,
+    },
     /// Linear warm-up, then half a cosine down to zero at the end.
     Cosine {
         /// Highest rate of weights.
@@ -35,6 +53,27 @@ pub enum Schedule {
         /// Length of the warm-up, epochs.
         warm_up: f64,
     },
+}
+
+/// A rate that falls from `base` to `base / factor` in `steps` steps; each step divides by the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decay {
+    /// First rate.
+    pub base: f64,
+    /// First rate divided by the last, at least 1.
+    pub factor: f64,
+    /// Number of steps.
+    pub steps: u32,
+}
+
+impl Decay {
+    /// The rate when the part `done` (0 ..= 1) of the run is behind.
+    fn rate(&self, done: f64) -> f64 {
+        let step = ((done * f64::from(self.steps)) as u32).min(self.steps - 1);
+        let each = if self.steps > 1 { root(self.factor, self.steps - 1) } else { 1.0 };
+        (0..step).fold(self.base, |rate, _| rate / each)
+    }
 }
 
 /// Rates from one epoch on.
@@ -122,16 +161,25 @@ impl Schedule {
                 let by = divide.powi(stall.drops as i32);
                 plain(weights / by, biases / by)
             }
+            Schedule::Exponential { weights, biases } => {
+                let done = (epochs / length.max(f64::MIN_POSITIVE)).min(1.0);
+                plain(weights.rate(done), biases.rate(done))
+            }
+            Schedule::Linear { weights, biases, warm_up } => {
+                let part = ramp(epochs, length, *warm_up, |done| 1.0 - done);
+                plain(weights * part, biases * part)
+            }
             Schedule::Cosine { weights, biases, warm_up } => {
-                let part = if epochs < *warm_up {
-                    epochs / warm_up
-                } else {
-                    let done = (epochs - warm_up) / (length - warm_up).max(f64::MIN_POSITIVE);
-                    half_cosine(done.min(1.0))
-                };
+                let part = ramp(epochs, length, *warm_up, half_cosine);
                 plain(weights * part, biases * part)
             }
         }
+    }
+
+    /// Layers with rates of their own.
+    pub(crate) fn layers(&self) -> impl Iterator<Item = &String> {
+        let phases = if let Schedule::Phases { phases } = self { &phases[..] } else { &[] };
+        phases.iter().flat_map(|p| p.layers.keys())
     }
 
     /// Takes note of the validation error after an epoch.
@@ -179,25 +227,34 @@ impl Schedule {
                 }
                 Ok(())
             }
-            Schedule::Cosine { weights, biases, warm_up } => match [weights, biases, warm_up] {
-                all if all.iter().all(|r| sound(**r)) => Ok(()),
-                _ => Err(format!("rates of {weights} and {biases}, warm-up of {warm_up}")),
-            },
+            Schedule::Exponential { weights, biases } => {
+                for decay in [weights, biases] {
+                    if !(sound(decay.base) && decay.factor.is_finite() && decay.factor >= 1.0) {
+                        return Err(format!("a rate of {} that falls {}-fold", decay.base, decay.factor));
+                    }
+                    if !(1..=1000).contains(&decay.steps) {
+                        return Err(format!("{} steps, not 1 to 1000", decay.steps));
+                    }
+                }
+                Ok(())
+            }
+            Schedule::Linear { weights, biases, warm_up } | Schedule::Cosine { weights, biases, warm_up } => {
+                match [weights, biases, warm_up] {
+                    all if all.iter().all(|r| sound(**r)) => Ok(()),
+                    _ => Err(format!("rates of {weights} and {biases}, warm-up of {warm_up}")),
+                }
+            }
         }
     }
 }
 
-/// (1 + cos πx) / 2 for x in 0 ..= 1, from + − × ÷ alone, so that rates have the same bits on every machine: the
-/// cosine's series about the middle, where it is a sine.
-fn half_cosine(x: f64) -> f64 {
-    let angle = std::f64::consts::PI * (0.5 - x);
-    let square = angle * angle;
-    let (mut sine, mut term) = (0.0, angle);
-    for k in 0..12 {
-        sine += term;
-        term *= -square / f64::from((2 * k + 2) * (2 * k + 3));
+/// A straight line up to 1 during the warm-up, then `fall` of the part that is done of the rest.
+fn ramp(epochs: f64, length: f64, warm_up: f64, fall: fn(f64) -> f64) -> f64 {
+    if epochs < warm_up {
+        return epochs / warm_up;
     }
-    0.5 * (1.0 + sine)
+    let done = (epochs - warm_up) / (length - warm_up).max(f64::MIN_POSITIVE);
+    fall(done.min(1.0))
 }
 
 #[cfg(test)]
@@ -244,13 +301,40 @@ mod tests {
 
     #[test]
     fn cosine_warms_up_and_ends_at_zero() {
-        for i in 0..=100 {
-            let x = f64::from(i) / 100.0;
-            let want = (1.0 + (std::f64::consts::PI * x).cos()) / 2.0;
-            assert!((half_cosine(x) - want).abs() < 1e-14);
-        }
         assert_eq!(rates("modern", 0.5).all.weights, 0.005);
         assert_eq!(rates("modern", 1.0).all.weights, 0.01);
         assert!(rates("modern", 90.0).all.weights.abs() < 1e-16);
+    }
+
+    /// dexp[base=0.01; tgtFactor=250; numSteps=4]: ÷ 6.3 after each quarter, 4e-5 at the end; biases ÷ 10 at half time.
+    #[test]
+    fn exponential_steps_are_cuda_convnets() {
+        let near = |a: f64, b: f64| (a / b - 1.0).abs() < 1e-12;
+        for (epochs, drops) in [(0.0, 0), (22.4, 0), (22.5, 1), (44.9, 1), (45.0, 2), (67.5, 3), (90.0, 3)] {
+            let all = rates("krizhevsky-2014", epochs).all;
+            assert!(near(all.weights, 0.01 / 250f64.powf(f64::from(drops) / 3.0)), "{epochs}: {all:?}");
+            assert!(near(all.biases, if epochs < 45.0 { 0.02 } else { 0.002 }), "{epochs}: {all:?}");
+        }
+        assert!(near(rates("krizhevsky-2014", 89.0).all.weights, 4e-5));
+    }
+
+    #[test]
+    fn linear_warms_up_and_falls_to_zero() {
+        let schedule = Schedule::Linear { weights: 0.1, biases: 0.2, warm_up: 2.0 };
+        let weights = |epochs| schedule.rates(epochs, 12.0, &Stall::default()).all.weights;
+        assert_eq!([0.0, 1.0, 2.0, 7.0, 12.0].map(weights), [0.0, 0.05, 0.1, 0.05, 0.0]);
+        assert_eq!(schedule.rates(7.0, 12.0, &Stall::default()).all.biases, 0.1);
+    }
+
+    #[test]
+    fn what_cannot_be_followed_is_refused() {
+        let decay = |base, factor, steps| Decay { base, factor, steps };
+        let fine = decay(0.01, 250.0, 4);
+        for wrong in [decay(-1.0, 10.0, 4), decay(0.01, 0.5, 4), decay(0.01, 10.0, 0)] {
+            assert!(Schedule::Exponential { weights: wrong, biases: fine }.check().is_err(), "{wrong:?}");
+            assert!(Schedule::Exponential { weights: fine, biases: wrong }.check().is_err(), "{wrong:?}");
+        }
+        assert!(Schedule::Exponential { weights: fine, biases: fine }.check().is_ok());
+        assert!(Schedule::Linear { weights: f64::NAN, biases: 0.0, warm_up: 0.0 }.check().is_err());
     }
 }

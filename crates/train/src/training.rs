@@ -5,17 +5,18 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
-use alexnet_load::{Config, Drawer, Loader, Order, Plan, Rank, Records, Stages, Subset, View};
+use alexnet_load::{Config, Drawer, Order, Plan, Rank, Records, Stages, Subset, View};
 use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, UpdateRule};
 
 use crate::error::Error;
 use crate::evaluation::{Evaluation, Photos, evaluate};
+use crate::feed::Feed;
 use crate::folder::Folder;
 use crate::input::Colour;
 use crate::log::{Log, Record};
-use crate::recipe::Recipe;
+use crate::recipe::{Recipe, ViewKind};
 use crate::saved::Saved;
 use crate::schedule::Rates;
 use crate::state::{Length, State};
@@ -83,30 +84,35 @@ impl Job {
         self.plan().batches()
     }
 
+    fn view(&self) -> View {
+        match self.recipe.input.view {
+            ViewKind::Random => View::Random,
+            ViewKind::Centre => View::Centre,
+        }
+    }
+
     fn crop(&self) -> [usize; 2] {
         let [_, height, width] = self.net.input;
         [width, height]
     }
 
-    fn loader(&self, state: &State, noise: bool) -> Result<Loader, Error> {
+    fn feed<B: Backend>(&self, network: &mut Network<B>, state: &State, noise: bool) -> Result<Feed, Error> {
         let (record, crop) = (self.records.size(), self.crop());
         let lighting = if noise { self.colour.lighting(&self.recipe.input) } else { None };
-        let augment = self.colour.augment(&self.recipe.input, record, crop, lighting.is_some());
+        let augment = self.colour.augment(&self.recipe.input, record, &self.net, lighting.is_some());
         augment.check()?;
         let slack = [(record[0] - crop[0]) as u32, (record[1] - crop[1]) as u32];
-        Ok(Loader::new(
-            self.records.clone(),
-            Config {
-                plan: self.plan(),
-                drawer: Drawer { seed: self.seed, slack, view: View::Random, lighting },
-                augment,
-                start: (state.epoch, state.batch),
-                end: state.epoch + 1,
-                threads: self.loader_threads,
-                slots: 3,
-                labelled: true,
-            },
-        )?)
+        let config = Config {
+            plan: self.plan(),
+            drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting },
+            augment,
+            start: (state.epoch, state.batch),
+            end: state.epoch + 1,
+            threads: self.loader_threads,
+            slots: 3,
+            labelled: true,
+        };
+        Feed::new(network, self.records.clone(), config)
     }
 
     /// The update rule at `rates` for a global batch.
@@ -126,7 +132,7 @@ impl Job {
 
     fn validate<B: Backend>(&self, network: &mut Network<B>) -> Result<Option<Evaluation>, Error> {
         let Some(photos) = &self.validation else { return Ok(None) };
-        let augment = self.colour.augment(&self.recipe.input, photos.records.size(), self.crop(), false);
+        let augment = self.colour.augment(&self.recipe.input, photos.records.size(), &self.net, false);
         evaluate(network, photos, &augment, self.loader_threads, &mut |_| {}).map(Some)
     }
 }
@@ -142,6 +148,8 @@ pub fn train<B: Backend>(
     watcher: &mut dyn Watcher,
     stop: &AtomicBool,
 ) -> Result<Ending, Error> {
+    job.recipe.fits(&job.net)?;
+    network.set_label_smoothing(job.recipe.label_smoothing);
     let mut state = Saved::restore(job, network, folder)?;
     if state.is_over(job.length) {
         return Ok(Ending::WasFinished);
@@ -160,6 +168,7 @@ pub fn train<B: Backend>(
                 top1_error: evaluation.top1_error,
                 top5_error: evaluation.top5_error,
                 images: evaluation.images,
+                time: now(),
             };
             log.add(&record)?;
             watcher.record(&record, Some(&stages));
@@ -174,6 +183,11 @@ pub fn train<B: Backend>(
     Ok(Ending::Finished(last))
 }
 
+/// Seconds since 1970, for the log.
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
+}
+
 /// Trains to the end of the epoch or of the run. None if it was asked to stop.
 fn epoch<B: Backend>(
     job: &Job,
@@ -186,26 +200,27 @@ fn epoch<B: Backend>(
 ) -> Result<Option<Stages>, Error> {
     let batches = job.batches();
     let length = job.length.epochs(batches);
-    let rates = |state: &State| job.recipe.schedule.rates(state.epochs(batches), length, &state.stall);
-    let mut loader = job.loader(state, rates(state).noise)?;
+    let rates = |state: &State| job.recipe.rates(state.epochs(batches), length, &state.stall);
+    let mut feed = job.feed(network, state, rates(state).noise)?;
     let (mut score, mut since) = (BatchScore::default(), Instant::now());
-    for batch in loader.by_ref() {
-        let batch = batch?;
+    let mut next = feed.next(network)?;
+    while let Some(batch) = next {
         let rates = rates(state);
-        let key =
-            DropoutKey { seed: job.seed, epoch: batch.epoch(), first_position: batch.positions().start };
-        network.train_batch(batch.floats(), batch.labels(), Some(key))?;
-        let rule = job.rule(network, &rates, batch.global_len());
+        let key = DropoutKey { seed: job.seed, epoch: batch.epoch, first_position: batch.first_position };
+        let rule = job.rule(network, &rates, batch.global_len);
+        batch.train(network, Some(key))?;
         network.update(&rule)?;
-        score += network.score()?;
-        drop(batch);
         state.step += 1;
         state.batch += 1;
+        let ended = state.batch == batches || state.is_over(job.length);
+        // Before the score is waited for, so that the next batch travels while the devices work on this one.
+        next = if ended { None } else { feed.next(network)? };
+        score += network.score()?;
         if !score.loss_sum.is_finite() {
-            return Err(Error::Diverged { step: state.step, loss: score.loss_sum });
+            let place = network.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned());
+            return Err(Error::Diverged { step: state.step, loss: score.loss_sum, place });
         }
         watcher.step(state.step);
-        let ended = state.batch == batches || state.is_over(job.length);
         if state.step.is_multiple_of(job.log_every) || ended {
             let record = Record::Train {
                 step: state.step,
@@ -214,6 +229,7 @@ fn epoch<B: Backend>(
                 top1_error: 1.0 - score.top1 as f64 / score.n as f64,
                 rate: rates.all.weights,
                 images_per_second: score.n as f64 / since.elapsed().as_secs_f64(),
+                time: now(),
             };
             log.add(&record)?;
             watcher.record(&record, None);
@@ -230,7 +246,7 @@ fn epoch<B: Backend>(
             Saved::write(job, network, state, &folder.last())?;
         }
     }
-    let stages = loader.stages();
+    let stages = feed.stages();
     if state.batch == batches {
         state.epoch += 1;
         state.batch = 0;

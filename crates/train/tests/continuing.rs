@@ -8,7 +8,7 @@ use alexnet_cpu::CpuBackend;
 use alexnet_load::{Records, Stages, Subset};
 use alexnet_net::{Net, Network, Parameters};
 use alexnet_train::{
-    Colour, Description, Ending, Error, Folder, Job, Length, Photos, Recipe, Record, Watcher, train,
+    Colour, Description, Ending, Error, Folder, Job, Length, Photos, Recipe, Record, Saved, Watcher, train,
 };
 
 const SIDE: usize = 72;
@@ -83,6 +83,7 @@ fn run(job: &Job, dir: &Path, threads: usize, stop_after: u64) -> Result<Ending,
         colour: "made".into(),
         validation: "all".into(),
         seed: job.seed,
+        initial: None,
         length: job.length.to_string(),
     };
     let folder = Folder::take(dir, &description)?;
@@ -122,4 +123,55 @@ fn a_checkpoint_of_another_net_is_refused() {
     std::fs::copy(dir.path().join("a/last.safetensors"), dir.path().join("b/last.safetensors")).unwrap();
     let error = run(&other, &dir.path().join("b"), 1, 99).unwrap_err();
     assert!(error.to_string().contains("columns"), "{error}");
+}
+
+#[test]
+fn a_run_that_diverges_names_step_and_layer() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut job = job(Length::Steps(8));
+    let phases = "kind = \"phases\"\nphases = [{ from = 0, weights = 1e30, biases = 0.0 }]";
+    let text = job.recipe.to_toml();
+    let schedule = text.find("[schedule]").unwrap();
+    job.recipe = Recipe::parse(&format!("{}[schedule]\n{phases}", &text[..schedule]), "wild").unwrap();
+    let error = run(&job, &dir.path().join("wild"), 1, 99).unwrap_err();
+    let said = error.to_string();
+    let Error::Diverged { step, place, .. } = error else { panic!("{said}") };
+    // The first update makes weights of 1e30; the second pass overflows in the first layers.
+    assert_eq!(step, 2, "{said}");
+    assert!(place.starts_with("the output of") && place.contains("conv"), "{said}");
+}
+
+/// A factor of 0 for the weights freezes a layer whole; smoothed labels change the others.
+#[test]
+fn layers_freeze_and_labels_are_smoothed() {
+    let dir = tempfile::tempdir().unwrap();
+    let plain = job(Length::Steps(3));
+    let mut frozen = job(Length::Steps(3));
+    let text = frozen.recipe.to_toml() + "[layers]\nconv2 = { weights = 0.0, biases = 1.0 }\n";
+    frozen.recipe = Recipe::parse(&text, "frozen").unwrap();
+    let mut smooth = job(Length::Steps(3));
+    smooth.recipe.label_smoothing = 0.2;
+    let end = |name: &str, job: &Job| {
+        run(job, &dir.path().join(name), 1, 99).unwrap();
+        Saved::read(&dir.path().join(name).join("last.safetensors")).unwrap().checkpoint.parameters
+    };
+    let (a, b, c) = (end("plain", &plain), end("frozen", &frozen), end("smooth", &smooth));
+    let first = Parameters::initial(&plain.net, plain.seed).unwrap();
+    for number in 0..first.len() {
+        let is = |values: &Parameters| values.get(number) == first.get(number);
+        // Biases of 1 move by less than they can hold in three updates of so narrow a net: weights are looked at.
+        assert_eq!(is(&b), number == 2 || (number % 2 == 1 && is(&a)) || number == 3, "parameter {number}");
+        assert!(number % 2 == 1 || !is(&a), "parameter {number}");
+    }
+    assert!(a.get(14) != c.get(14));
+}
+
+#[test]
+fn rates_for_a_layer_that_is_not_there_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut job = job(Length::Steps(1));
+    let text = job.recipe.to_toml() + "[layers]\nconv7 = { weights = 1.0, biases = 1.0 }\n";
+    job.recipe = Recipe::parse(&text, "mine").unwrap();
+    let error = run(&job, &dir.path().join("a"), 1, 99).unwrap_err().to_string();
+    assert!(error.contains("conv7"), "{error}");
 }

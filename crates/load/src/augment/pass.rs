@@ -213,9 +213,13 @@ impl Pass {
         let augment = &self.augment;
         let ([width, height], [crop_width, crop_height]) = (augment.record, augment.crop);
         let (left, top) = (draw.left as usize, draw.top as usize);
+        if augment.output == Output::Raw {
+            // Nothing to compute, and a copy is as fast as memory.
+            return augment.apply(record, draw, out);
+        }
         // Vector paths round to bf16 without a thought for NaNs.
         let tame = augment.output != Output::Bf16 || (self.tame && tame(&draw.shift));
-        let plain = augment.output == Output::Raw || crop_width < GROUP || !tame;
+        let plain = crop_width < GROUP || !tame;
         if plain || matches!(self.path, Path::Scalar) {
             return augment.apply(record, draw, out);
         }

@@ -3,7 +3,9 @@
 use alexnet_rng::{Purpose, Stream};
 
 use crate::exchange::Exchange;
-use crate::operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
+use crate::operation::{
+    AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
+};
 use crate::shape::windows;
 
 /// One operation (with its ways back) on a batch of a size.
@@ -19,11 +21,13 @@ pub enum Case {
     WithinMap(WithinMap, usize),
     /// Forward and backward, with ties and NaNs.
     MaxPool(MaxPool, usize),
+    /// Forward and backward.
+    AveragePool(AveragePool, usize),
     /// Mask and product, and the way back.
     Dropout(Dropout, usize),
-    /// Softmax, its gradient and the score, with ties.
+    /// Softmax, its gradient with and without smoothed labels, and the score, with ties.
     Softmax(SoftmaxSlice, usize),
-    /// Forward, backward and scaling of so many values.
+    /// Rectifier and tanh, both forward and backward, and scaling of so many values.
     Elementwise(usize),
     /// Two segments of so many values, with a gap.
     Update(usize),
@@ -54,7 +58,7 @@ impl Case {
     pub fn random(seed: u64, devices: usize) -> Case {
         let mut draws = Draws { stream: Stream::new(seed, 0, 0, Purpose::Sample), next: 0 };
         let n = draws.within(1, 5);
-        match draws.within(0, if devices > 1 { 9 } else { 8 }) {
+        match draws.within(0, if devices > 1 { 10 } else { 9 }) {
             0 => Case::Convolution(convolution(&mut draws), n),
             1 => Case::Dense(dense(&mut draws), n),
             2 => Case::LocalResponse(local_response(&mut draws), n),
@@ -64,6 +68,7 @@ impl Case {
             6 => Case::Softmax(softmax(&mut draws), n),
             7 => Case::Elementwise(draws.within(1, 70_000)),
             8 => Case::Update(draws.within(1, 40_000)),
+            9 => Case::AveragePool(average_pool(&mut draws), n),
             _ => {
                 let parts = (0..devices).map(|_| draws.within(1, 40)).collect();
                 Case::Exchange(Exchange { parts }, n)
@@ -134,6 +139,11 @@ fn max_pool(draws: &mut Draws) -> MaxPool {
     let out = |side| windows(side, size, stride).unwrap_or(1);
     let (out_height, out_width) = (out(height), out(width));
     MaxPool { channels: draws.within(1, 6), height, width, size, stride, out_height, out_width }
+}
+
+fn average_pool(draws: &mut Draws) -> AveragePool {
+    let MaxPool { channels, height, width, size, stride, out_height, out_width } = max_pool(draws);
+    AveragePool { channels, height, width, size, stride, out_height, out_width }
 }
 
 fn dropout(draws: &mut Draws, seed: u64) -> Dropout {

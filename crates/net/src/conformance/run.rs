@@ -51,6 +51,14 @@ pub(super) fn run<B: Backend>(backend: &mut B, case: &Case, seed: u64) -> Output
             runner.backend.max_pool_backward(0, op, *n, &places, &dy, &mut dx)?;
             Ok(vec![runner.exact("y", &y, output)?, runner.near("dx", &dx, input)?])
         }
+        Case::AveragePool(op, n) => {
+            let (input, output) = (n * op.input_len(), n * op.output_len());
+            let (x, dy) = (runner.draw(0, input, 2.0)?, runner.draw(0, output, 1.0)?);
+            let (mut y, mut dx) = (runner.dirty(0, output)?, runner.dirty(0, input)?);
+            runner.backend.average_pool_forward(0, op, *n, &x, &mut y)?;
+            runner.backend.average_pool_backward(0, op, *n, &dy, &mut dx)?;
+            Ok(vec![runner.near("y", &y, output)?, runner.near("dx", &dx, input)?])
+        }
         Case::Dropout(op, n) => runner.dropout(op, *n),
         Case::Softmax(op, n) => runner.softmax(op, *n),
         Case::Elementwise(len) => runner.elementwise(*len),
@@ -164,11 +172,13 @@ impl<B: Backend> Runner<'_, B> {
             (self.dirty(0, len)?, self.dirty(0, n * op.count)?, self.dirty(0, 3 * n)?);
         self.backend.softmax(0, op.classes, n, &logits, &mut p)?;
         self.backend.softmax_gradient(0, op, n, &logits, &on_device, &mut gradient)?;
+        let plain = self.near("gradient", &gradient, n * op.count)?;
+        self.backend.smooth_labels(0, op, n, 0.1, &logits, &mut gradient)?;
         self.backend.score(0, op.classes, n, &logits, &on_device, &mut score)?;
-        let (p, gradient) = (self.near("p", &p, len)?, self.near("gradient", &gradient, n * op.count)?);
+        let (p, smooth) = (self.near("p", &p, len)?, self.near("smooth gradient", &gradient, n * op.count)?);
         let mut hits = self.exact("hits", &score, 3 * n)?;
         let loss = Output { name: "loss", values: hits.values.drain(..n).collect(), exact: false };
-        Ok(vec![p, gradient, loss, hits])
+        Ok(vec![p, plain, smooth, loss, hits])
     }
 
     fn elementwise(&mut self, len: usize) -> Outputs {
@@ -176,7 +186,12 @@ impl<B: Backend> Runner<'_, B> {
         self.backend.rectify_forward(0, len, &mut y)?;
         self.backend.rectify_backward(0, len, &y, &mut dy)?;
         self.backend.scale(0, len, 0.5, &mut y)?;
-        Ok(vec![self.exact("y", &y, len + 3)?, self.exact("dy", &dy, len + 3)?])
+        let mut t = self.dirty(0, len)?;
+        self.backend.tanh_forward(0, len, &y, &mut t)?;
+        let outputs = vec![self.exact("y", &y, len + 3)?, self.exact("dy", &dy, len + 3)?];
+        self.backend.tanh_backward(0, len, &y, &mut dy)?;
+        let tanh = [self.near("tanh", &t, len + 3)?, self.near("tanh dy", &dy, len + 3)?];
+        Ok(outputs.into_iter().chain(tanh).collect())
     }
 
     fn update(&mut self, len: usize) -> Outputs {

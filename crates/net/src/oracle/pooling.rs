@@ -1,6 +1,6 @@
-//! Max pooling by its definition.
+//! Max and average pooling by their definitions.
 
-use crate::operation::MaxPool;
+use crate::operation::{AveragePool, MaxPool};
 
 /// Calls `visit(output, place, input)` for every place of every window that lies inside its map.
 fn windows(op: &MaxPool, n: usize, mut visit: impl FnMut(usize, usize, usize)) {
@@ -44,4 +44,36 @@ pub fn max_pool_gradient(op: &MaxPool, n: usize, places: &[u8], dy: &[f64]) -> V
         }
     });
     dx
+}
+
+/// Means of the windows.
+pub fn average_pool(op: &AveragePool, n: usize, x: &[f64]) -> Vec<f64> {
+    let mut y = vec![0.0; n * op.output_len()];
+    average_windows(op, n, |output, input, share| y[output] += share * x[input]);
+    y
+}
+
+/// dx from dy.
+pub fn average_pool_gradient(op: &AveragePool, n: usize, dy: &[f64]) -> Vec<f64> {
+    let mut dx = vec![0.0; n * op.input_len()];
+    average_windows(op, n, |output, input, share| dx[input] += share * dy[output]);
+    dx
+}
+
+/// Calls `visit(output, input, 1 / values of the window)` for every value of every window.
+fn average_windows(op: &AveragePool, n: usize, mut visit: impl FnMut(usize, usize, f64)) {
+    for map in 0..n * op.channels {
+        for row in 0..op.out_height {
+            for column in 0..op.out_width {
+                let [rows, columns] = op.window(row, column);
+                let share = 1.0 / (rows.len() * columns.len()) as f64;
+                for y in rows {
+                    for x in columns.clone() {
+                        let output = (map * op.out_height + row) * op.out_width + column;
+                        visit(output, (map * op.height + y) * op.width + x, share);
+                    }
+                }
+            }
+        }
+    }
 }

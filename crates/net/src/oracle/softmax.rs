@@ -24,3 +24,12 @@ pub fn rank(logits: &[f64], label: usize) -> usize {
     };
     logits.iter().enumerate().filter(|&pair| before(pair)).count()
 }
+
+/// The gradient of the cross-entropy against labels of which the share `smoothing` is spread evenly over all classes,
+/// softmax − (1 − smoothing)·one-hot − smoothing / classes, from `gradient`, softmax − one-hot for the classes from
+/// `first` on. (Where the softmax exceeds that gradient, there is the label.)
+pub fn smoothed(smoothing: f64, logits: &[f64], first: usize, gradient: &[f64]) -> Vec<f64> {
+    let p = softmax(logits);
+    let smooth = |(p, g): (&f64, &f64)| g + smoothing * ((p - g).round() - 1.0 / logits.len() as f64);
+    p[first..].iter().zip(gradient).map(smooth).collect()
+}

@@ -1,11 +1,21 @@
 //! The CUDA backend on the stand-in driver against the CPU backend: the same programs, the same numbers.
 //!
+//! Each operation against the oracle, whole nets against the CPU and against PyTorch, columns on devices, raw records.
 //! Kernels are compiled by the real NVRTC (`NVRTC_DIR`, or the loader's path) and run by the host shim; without NVRTC
 //! the tests are skipped by name, or fail with `REQUIRE_DATA=1`.
 
+mod exchange; // gather and reduce in any order of the queue, bytes counted against the formula
+#[allow(dead_code)] // shared with the workspace's own tests, which use more of it
+#[path = "../../../golden.rs"]
+mod golden;
+#[path = "../../../golden_nets/check.rs"]
+mod golden_nets;
+mod records; //  raw records: bit for bit the loader's, in any order of the queue
+
 use alexnet_cpu::CpuBackend;
 use alexnet_cuda::{Cache, CudaBackend, KERNELS, compile};
-use alexnet_net::{Backend, DropoutKey, Exchange, Net, Network, Parameters, UpdateRule};
+use alexnet_net::conformance::{Case, check};
+use alexnet_net::{Backend, DropoutKey, Net, Network, Parameters, UpdateRule};
 use alexnet_rng::{Purpose, Stream};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -21,10 +31,30 @@ fn open(path: &Path) -> &'static libloading::Library {
     Box::leak(Box::new(library))
 }
 
-/// The seed of the stand-in driver, when everything is there.
-fn driver() -> Option<(unsafe extern "C" fn(u64), MutexGuard<'static, ()>)> {
-    static SEED: OnceLock<unsafe extern "C" fn(u64)> = OnceLock::new();
-    let seed = SEED.get_or_init(|| {
+/// The stand-in driver, for one test at a time.
+struct Driver {
+    seed: unsafe extern "C" fn(u64),
+    peer_bytes: unsafe extern "C" fn() -> u64,
+}
+
+impl Driver {
+    /// Chooses the order of the queue.
+    fn seed(&self, seed: u64) {
+        // SAFETY: a function of the stand-in.
+        unsafe { (self.seed)(seed) }
+    }
+
+    /// Bytes that the driver has copied from device to device.
+    fn peer_bytes(&self) -> u64 {
+        // SAFETY: as above.
+        unsafe { (self.peer_bytes)() }
+    }
+}
+
+/// The stand-in driver, when everything is there.
+fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
+    static DRIVER: OnceLock<Driver> = OnceLock::new();
+    let driver = DRIVER.get_or_init(|| {
         let drivers = Path::new(alexnet_shim::DRIVERS);
         let cuda = open(&drivers.join("libcuda.so.1"));
         open(&drivers.join("libcublas.so.13"));
@@ -32,12 +62,17 @@ fn driver() -> Option<(unsafe extern "C" fn(u64), MutexGuard<'static, ()>)> {
             open(&Path::new(&folder).join("libnvrtc-builtins.so.13.0"));
             open(&Path::new(&folder).join("libnvrtc.so.13"));
         }
-        // SAFETY: the function has this type in driver/libcuda.cpp.
-        unsafe { *cuda.get(b"alx_driver_seed").expect("a symbol of the stand-in") }
+        // SAFETY: the functions have these types in driver/libcuda.cpp.
+        unsafe {
+            Driver {
+                seed: *cuda.get(b"alx_driver_seed").expect("a symbol of the stand-in"),
+                peer_bytes: *cuda.get(b"alx_driver_peer_bytes").expect("a symbol of the stand-in"),
+            }
+        }
     });
     let turn = TURN.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
     match alexnet_cuda::probe() {
-        Ok(_) => Some((*seed, turn)),
+        Ok(_) => Some((driver, turn)),
         Err(e) => {
             assert!(std::env::var_os("REQUIRE_DATA").is_none(), "{e}");
             eprintln!("skipped: the CUDA backend on the stand-in driver ({e})");
@@ -137,14 +172,13 @@ fn every_kernel_compiles_through_the_product() {
 
 #[test]
 fn twenty_steps_on_one_two_and_four_devices() {
-    let Some((seed, _turn)) = driver() else { return };
+    let Some((driver, _turn)) = driver() else { return };
     for (preset, columns, devices) in
         [("paper", 2, 1), ("paper", 2, 2), ("original", 2, 2), ("original", 4, 1), ("paper", 4, 4)]
     {
         let net = net(preset, columns, 64);
         let expected = train(CpuBackend::new(devices, 2).expect("threads"), &net, 64, 20);
-        // SAFETY: a function of the stand-in.
-        unsafe { seed(3) };
+        driver.seed(3);
         let ordinals: Vec<usize> = (0..devices).collect();
         let ours = train(CudaBackend::new(&ordinals, &cache()).expect("devices"), &net, 64, 20);
         assert_same(&format!("{preset}, {columns} columns on {devices}"), &ours, &expected);
@@ -153,11 +187,10 @@ fn twenty_steps_on_one_two_and_four_devices() {
 
 #[test]
 fn any_order_of_the_queue_gives_the_same_bits() {
-    let Some((seed, _turn)) = driver() else { return };
+    let Some((driver, _turn)) = driver() else { return };
     let net = net("original", 2, 64);
     let run = |number| {
-        // SAFETY: a function of the stand-in.
-        unsafe { seed(number) };
+        driver.seed(number);
         train(CudaBackend::new(&[1, 0], &cache()).expect("devices"), &net, 64, 2)
     };
     let first = run(0);
@@ -165,57 +198,6 @@ fn any_order_of_the_queue_gives_the_same_bits() {
         let other = run(number);
         assert_eq!(other.parameters, first.parameters, "seed {number}");
         assert_eq!(other.losses, first.losses, "seed {number}");
-    }
-}
-
-/// Exchanges without a pause: the next one, or a new value, must not overtake a copy that is still to come.
-#[test]
-fn exchanges_follow_each_other_at_once() {
-    let Some((seed, _turn)) = driver() else { return };
-    let (n, exchange) = (3usize, Exchange { parts: vec![5, 2, 4] });
-    let count = exchange.parts.len();
-    for number in 0..20 {
-        // SAFETY: a function of the stand-in.
-        unsafe { seed(number) };
-        let mut b = CudaBackend::new(&[0, 1, 2], &cache()).expect("devices");
-        let value = |device: usize, i: usize| (100 * device + i) as f32;
-        let mut floats = |len: &dyn Fn(usize) -> usize| {
-            (0..count).map(|d| b.floats(d, n * len(d)).expect("memory")).collect::<Vec<_>>()
-        };
-        let (mut parts, mut whole, mut again) =
-            (floats(&|d| exchange.parts[d]), floats(&|_| 11), floats(&|_| 11));
-        let mut sums = floats(&|d| exchange.parts[d]);
-        for (d, part) in parts.iter_mut().enumerate() {
-            let values: Vec<f32> = (0..n * exchange.parts[d]).map(|i| value(d, i)).collect();
-            b.upload(d, &values, part, 0).expect("an upload");
-        }
-        b.gather(&exchange, n, &parts, &mut whole).expect("a gather");
-        for (d, part) in parts.iter_mut().enumerate() {
-            b.scale(d, n * exchange.parts[d], 2.0, part).expect("a launch");
-        }
-        b.gather(&exchange, n, &parts, &mut again).expect("a gather");
-        b.reduce(&exchange, n, &whole, &mut sums).expect("a sum");
-        b.reduce(&exchange, n, &again, &mut parts).expect("a sum");
-        for d in 0..count {
-            for (buffers, factor) in [(&whole, 1.0), (&again, 2.0)] {
-                let mut ours = vec![0.0; n * 11];
-                b.download(d, &buffers[d], 0, &mut ours).expect("a download");
-                let row = |sample: usize| {
-                    let part = |owner: usize| {
-                        let length = exchange.parts[owner];
-                        (0..length).map(move |i| factor * value(owner, sample * length + i))
-                    };
-                    (0..count).flat_map(part).collect::<Vec<_>>()
-                };
-                assert_eq!(ours, (0..n).flat_map(row).collect::<Vec<_>>(), "device {d}, seed {number}");
-            }
-            for (buffers, factor) in [(&sums, 3.0), (&parts, 6.0)] {
-                let mut ours = vec![0.0; n * exchange.parts[d]];
-                b.download(d, &buffers[d], 0, &mut ours).expect("a download");
-                let expected: Vec<f32> = (0..ours.len()).map(|i| factor * value(d, i)).collect();
-                assert_eq!(ours, expected, "sums of device {d}, seed {number}");
-            }
-        }
     }
 }
 
@@ -237,4 +219,48 @@ fn a_device_that_is_not_there_is_an_error() {
     let Some(_turn) = driver() else { return };
     let error = CudaBackend::new(&[17], &cache()).map(drop).expect_err("there is no such device").to_string();
     assert!(error.contains("INVALID_DEVICE"), "{error}");
+}
+
+/// What no preset uses has no kernel, and says so.
+#[test]
+fn every_operation_agrees_with_the_oracle() {
+    let Some((driver, _turn)) = driver() else { return };
+    let mut agreed = std::collections::HashSet::new();
+    for (devices, seeds) in [(1, 0..120), (3, 1000..1040)] {
+        let ordinals: Vec<usize> = (0..devices).collect();
+        let mut backend = CudaBackend::new(&ordinals, &cache()).expect("devices");
+        for seed in seeds {
+            driver.seed(seed);
+            let case = Case::random(seed, devices);
+            let unused = match &case {
+                Case::LocalResponse(op, _) => op.size == 1 || op.beta != 0.75,
+                Case::WithinMap(op, _) => op.beta != 0.75,
+                _ => false,
+            };
+            match check(&mut backend, &case, seed) {
+                Ok(()) => _ = agreed.insert(std::mem::discriminant(&case)),
+                Err(e) if unused => assert!(e.contains("no kernel"), "{e}"),
+                Err(e) => panic!("{e}"),
+            }
+        }
+    }
+    assert_eq!(agreed.len(), 10, "kinds of operations");
+}
+
+#[test]
+fn golden_nets_of_pytorch() {
+    let Some((driver, _turn)) = driver() else { return };
+    driver.seed(4);
+    for (preset, columns, devices) in [
+        ("paper", 1, 1),
+        ("paper", 2, 1),
+        ("paper", 2, 2),
+        ("paper", 4, 1),
+        ("paper", 4, 3),
+        ("original", 2, 1),
+        ("original", 2, 2),
+    ] {
+        let ordinals: Vec<usize> = (0..devices).collect();
+        golden_nets::run(CudaBackend::new(&ordinals, &cache()).expect("devices"), preset, columns);
+    }
 }
