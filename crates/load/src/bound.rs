@@ -101,7 +101,7 @@ unsafe fn widen_avx512(output: Output, from: &[u8], to: &mut [u8]) {
         // SAFETY: `i + 64` bytes of `from` and as many elements of `to` exist; every store lies on its own size.
         unsafe {
             let (from, to) = (from.as_ptr().add(i), to.as_mut_ptr().add(i * bytes));
-            if output.bytes() == 1 {
+            if matches!(output, Output::Raw | Output::U8) {
                 _mm512_stream_si512(to.cast(), _mm512_loadu_si512(from.cast()));
                 continue;
             }
@@ -138,7 +138,7 @@ unsafe fn widen_avx2(output: Output, from: &[u8], to: &mut [u8]) {
         unsafe {
             let (from, to) = (from.as_ptr().add(i), to.as_mut_ptr().add(i * bytes));
             let sixteen = _mm_loadu_si128(from.cast());
-            if output.bytes() == 1 {
+            if matches!(output, Output::Raw | Output::U8) {
                 _mm_stream_si128(to.cast(), sixteen);
                 continue;
             }

@@ -61,10 +61,12 @@
 //! #     Ok(())
 //! # }
 //! ```
-// `augment/{lanes,avx2,avx512}.rs` hold the unsafe code; the workspace denies it everywhere else.
+// `augment/{lanes,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
 
 mod augment;
 mod bound;
+mod check;
+mod crew;
 mod draw;
 mod error;
 mod loader;
@@ -72,9 +74,11 @@ mod meter;
 mod plan;
 mod records;
 mod ring;
+mod share;
 
 pub use augment::{Augment, Layout, Mean, Output, Pass, Path};
 pub use bound::Bare;
+pub use check::Checked;
 pub use draw::{Draw, Drawer, LIGHTING_STRENGTH, Lighting, View};
 pub use error::Error;
 pub use loader::{Config, Loader};

@@ -1,24 +1,23 @@
 //! Threads that turn a plan into batches, in order.
 //!
-//! One feeder thread takes a free slot of the ring, has the worker threads make its samples (each sample is one
-//! task, written to its own place), and hands it on. The stream of batches is a pure function of the configuration;
-//! the number of threads and slots changes only its speed. A failure, a panic too, ends the stream with an error;
-//! dropping the loader stops its threads, whatever they are doing.
+//! A loader starts its threads (`crew.rs`), lends them slots, and hands finished batches to the consumer, who gives
+//! the slots back by dropping the batches. The stream of batches is a pure function of the configuration; the number
+//! of threads and slots changes only its speed. A failure, a panic too, ends the stream with an error; dropping the
+//! loader stops its threads, whatever they are doing.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
-use rayon::prelude::*;
+use crossbeam_channel::{Receiver, Sender, bounded};
 
 use crate::augment::{Augment, Pass};
+use crate::crew::Crew;
 use crate::draw::Drawer;
 use crate::error::Error;
 use crate::meter::{Meter, Stage, Stages};
-use crate::plan::{EpochOrder, Plan};
+use crate::plan::Plan;
 use crate::records::Records;
-use crate::ring::{Batch, HeapMemory, Memory, NO_LABEL, Sample, Slot};
+use crate::ring::{Batch, HeapMemory, Memory, Slot};
 
 /// All that decides which batches a loader delivers, and with how many threads.
 #[derive(Clone, Debug)]
@@ -59,7 +58,7 @@ pub struct Loader<M: Memory = HeapMemory> {
     free: Sender<Slot<M>>,
     meter: Arc<Meter>,
     stop: Option<Sender<()>>,
-    feeder: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Loader<HeapMemory> {
@@ -92,21 +91,22 @@ impl<M: Memory> Loader<M> {
             // The channel holds `slots` slots and its receiver lives: sending cannot fail.
             let _ = free.send(slot);
         }
-        let pool = rayon::ThreadPoolBuilder::new()
-            .num_threads(config.threads.max(1))
-            .thread_name(|i| format!("loader-{i}"))
-            .build()
-            .map_err(|e| Error::Threads(e.to_string()))?;
         let (finished, ready) = bounded(slots);
-        let (stop, stopped) = bounded(0);
+        // Of capacity 1 because waiting on a channel of none allocates; nothing is ever sent.
+        let (stop, stopped) = bounded(1);
         let meter = Arc::new(Meter::default());
-        let feeder =
-            Feeder { records, config, pass, pool, free_slots, finished, stopped, meter: meter.clone() };
-        let feeder = std::thread::Builder::new()
-            .name("loader-feeder".into())
-            .spawn(move || feeder.run())
-            .map_err(|e| Error::Threads(e.to_string()))?;
-        Ok(Loader { ready, free, meter, stop: Some(stop), feeder: Some(feeder) })
+        let threads = config.threads.max(1);
+        let crew = Crew::new(records, config, pass, meter.clone(), free_slots, finished, stopped);
+        let crew = Arc::new(crew);
+        let start = |i| {
+            let crew = crew.clone();
+            let name = format!("loader-{i}");
+            std::thread::Builder::new().name(name).spawn(move || crew.work())
+        };
+        // If one cannot start, `stop` is dropped, which ends the others.
+        let threads =
+            (0..threads).map(start).collect::<Result<_, _>>().map_err(|e| Error::Threads(e.to_string()))?;
+        Ok(Loader { ready, free, meter, stop: Some(stop), threads })
     }
 
     /// Times of the stages so far.
@@ -120,108 +120,21 @@ impl<M: Memory> Iterator for Loader<M> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let received = self.meter.time(Stage::Starved, || self.ready.recv());
-        Some(received.ok()?.map(|slot| Batch::new(slot, self.free.clone())))
+        let received = received.ok()?.map(|slot| Batch::new(slot, self.free.clone()));
+        if received.is_err() {
+            // Nothing follows an error: threads that wait for a slot may go.
+            self.stop.take();
+        }
+        Some(received)
     }
 }
 
 impl<M: Memory> Drop for Loader<M> {
     fn drop(&mut self) {
         self.stop.take();
-        if let Some(feeder) = self.feeder.take() {
-            // A panic in the feeder was delivered as an error already.
-            let _ = feeder.join();
+        for thread in self.threads.drain(..) {
+            // Panics of samples were delivered as errors already.
+            let _ = thread.join();
         }
     }
-}
-
-struct Feeder<M> {
-    records: Arc<dyn Records>,
-    config: Config,
-    pass: Pass,
-    pool: rayon::ThreadPool,
-    free_slots: Receiver<Slot<M>>,
-    finished: Sender<Result<Slot<M>, Error>>,
-    stopped: Receiver<()>,
-    meter: Arc<Meter>,
-}
-
-impl<M: Memory> Feeder<M> {
-    fn run(self) {
-        let (first_epoch, first_batch) = self.config.start;
-        for epoch in first_epoch..self.config.end {
-            let order = self.config.plan.epoch(epoch);
-            let first = if epoch == first_epoch { first_batch } else { 0 };
-            for number in first..self.config.plan.batches() {
-                let Some(slot) = self.meter.time(Stage::Blocked, || self.free_slot()) else { return };
-                let made = self.meter.time(Stage::Work, || {
-                    catch_unwind(AssertUnwindSafe(|| self.make(slot, epoch, number, &order)))
-                        .unwrap_or_else(|panic| Err(Error::Worker(message(&*panic))))
-                });
-                let failed = made.is_err();
-                // The channel has room for every slot, so this never blocks; it fails if the loader is gone.
-                if self.finished.send(made).is_err() || failed {
-                    return;
-                }
-            }
-        }
-    }
-
-    fn free_slot(&self) -> Option<Slot<M>> {
-        select_biased! {
-            recv(self.stopped) -> _ => None,
-            recv(self.free_slots) -> slot => slot.ok(),
-        }
-    }
-
-    fn make(&self, mut slot: Slot<M>, epoch: u32, number: u64, order: &EpochOrder) -> Result<Slot<M>, Error> {
-        let Config { plan, drawer, augment, labelled, .. } = &self.config;
-        let positions = plan.positions(number);
-        let due = plan.positions(number + 1);
-        let global = plan.global_positions(number);
-        let count = (positions.end - positions.start) as usize;
-        let sample_bytes = augment.sample_bytes();
-        let pixels = &mut slot.memory.bytes_mut()[..count * sample_bytes];
-        let job = pixels
-            .par_chunks_mut(sample_bytes)
-            .zip(&mut slot.labels[..count])
-            .zip(&mut slot.samples[..count])
-            .enumerate();
-        self.pool.install(|| {
-            job.try_for_each_init(Vec::new, |scratch, (i, ((out, label), sample))| {
-                let next = due.start + i as u64;
-                if next < due.end {
-                    self.records.prefetch(order.record(next));
-                }
-                let position = positions.start + i as u64;
-                let record = order.record(position);
-                let named = |i| self.records.name(i);
-                *sample = Sample { record, draw: drawer.draw(epoch, position) };
-                *label = self.records.label(record).unwrap_or(NO_LABEL);
-                if *labelled && *label == NO_LABEL {
-                    return Err(Error::Unlabelled { record, name: named(record) });
-                }
-                let bytes = self.records.record(record, scratch).map_err(|source| Error::Record {
-                    record,
-                    name: named(record),
-                    source,
-                })?;
-                self.pass.apply(bytes, &sample.draw, out);
-                Ok(())
-            })
-        })?;
-        self.meter.count(count);
-        slot.epoch = epoch;
-        slot.number = number;
-        slot.positions = positions;
-        slot.global = global.end - global.start;
-        Ok(slot)
-    }
-}
-
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|s| (*s).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "a panic without a message".to_owned())
 }

@@ -14,7 +14,7 @@ pub(crate) struct Meter {
 /// Times of a loader's stages since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct Stages {
-    /// Seconds in which samples were made (page faults of cold records included).
+    /// Seconds in which samples were made (page faults of cold records included), summed over the threads.
     pub work_seconds: f64,
     /// Seconds in which every slot was full and the loader waited for the consumer.
     pub blocked_seconds: f64,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use alexnet_shard::{ShardSet, Split, SplitSet};
+use alexnet_shard::{HEADER_BYTES, ShardSet, Split, SplitSet, record_crc};
 
 /// A numbered collection of raw records of one size.
 pub trait Records: Send + Sync {
@@ -23,6 +23,11 @@ pub trait Records: Send + Sync {
     fn record<'a>(&'a self, i: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], alexnet_shard::Error>;
     /// Says that record `i` is due soon.
     fn prefetch(&self, i: u64);
+    /// Compares `bytes`, read as record `i`, with its checksum, if there is one.
+    fn verify(&self, i: u64, bytes: &[u8]) -> Result<(), alexnet_shard::Error> {
+        let _ = (i, bytes);
+        Ok(())
+    }
 }
 
 /// One split of a set, which stays open as long as this lives.
@@ -82,5 +87,19 @@ impl Records for SplitOf {
     }
     fn prefetch(&self, i: u64) {
         self.split().prefetch(i);
+    }
+    fn verify(&self, i: u64, bytes: &[u8]) -> Result<(), alexnet_shard::Error> {
+        let Some((shard, within)) = self.split().locate(i) else { return Ok(()) };
+        let (stored, found) = (shard.crc(within), record_crc(bytes));
+        if stored == found {
+            return Ok(());
+        }
+        Err(alexnet_shard::Error::Checksum {
+            path: shard.path().to_owned(),
+            offset: HEADER_BYTES as u64 + within * shard.header().record_stride(),
+            what: format!("record {within} ({})", shard.name(within)),
+            stored,
+            found,
+        })
     }
 }

@@ -88,9 +88,8 @@ pub(super) unsafe fn run<L: Lanes>(job: &mut Job<'_>) {
     // SAFETY: the processor is the caller's promise; the job's own invariant covers the memory.
     unsafe {
         match (job.output, image, job.stream) {
-            (Output::Raw, ..) => unreachable!("a pass copies raw records itself"),
-            (Output::U8, _, false) => copy::<L, false>(job),
-            (Output::U8, _, true) => copy::<L, true>(job),
+            (Output::Raw | Output::U8, _, false) => copy::<L, false>(job),
+            (Output::Raw | Output::U8, _, true) => copy::<L, true>(job),
             (Output::F32, false, false) => compute::<L, f32, false, false>(job),
             (Output::F32, false, true) => compute::<L, f32, false, true>(job),
             (Output::F32, true, false) => compute::<L, f32, true, false>(job),

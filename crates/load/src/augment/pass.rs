@@ -219,7 +219,8 @@ impl Pass {
         }
         // Vector paths round to bf16 without a thought for NaNs.
         let tame = augment.output != Output::Bf16 || (self.tame && tame(&draw.shift));
-        if crop_width < GROUP || !tame || matches!(self.path, Path::Scalar) {
+        let plain = crop_width < GROUP || !tame;
+        if plain || matches!(self.path, Path::Scalar) {
             return augment.apply(record, draw, out);
         }
         assert!(record.len() >= width * height * 3, "a record of {} bytes is too short", record.len());

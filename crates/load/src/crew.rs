@@ -1,0 +1,276 @@
+//! The loader's threads: each takes the next sample that nobody has taken, of the oldest batch that has one.
+//!
+//! Batches in work lie in lanes, batch `s` of the stream in lane `s mod slots`. A thread that finds the next batch
+//! not yet opened opens it, once a slot is free; the thread that finishes the last sample of a batch delivers it and
+//! every finished one that follows, in order. No thread waits for another except for a free slot, so there is no
+//! barrier at the end of a batch; nothing is allocated once the threads run.
+
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use crossbeam_channel::{Receiver, Sender, select_biased};
+
+use crate::augment::Pass;
+use crate::error::Error;
+use crate::loader::Config;
+use crate::meter::{Meter, Stage};
+use crate::plan::EpochOrder;
+use crate::records::Records;
+use crate::ring::{Memory, NO_LABEL, Sample, Slot};
+use crate::share::{Share, Shared};
+
+/// What all threads share.
+pub(crate) struct Crew<M> {
+    records: Arc<dyn Records>,
+    config: Config,
+    pass: Pass,
+    meter: Arc<Meter>,
+    lanes: Box<[RwLock<Lane<M>>]>,
+    next: Mutex<Next>,
+    /// Number in the stream of the next batch to be delivered.
+    delivered: Mutex<u64>,
+    free_slots: Receiver<Slot<M>>,
+    finished: Sender<Result<Slot<M>, Error>>,
+    stopped: Receiver<()>,
+    /// Set when an error was delivered or the loader is gone.
+    over: AtomicBool,
+}
+
+/// The next batch to be opened.
+struct Next {
+    sequence: u64,
+    epoch: u32,
+    number: u64,
+    order: EpochOrder,
+}
+
+/// A batch in work, or the memory of one.
+struct Lane<M> {
+    /// Its number in the stream; nothing before the first.
+    sequence: Option<u64>,
+    shared: Option<Shared<M>>,
+    epoch: u32,
+    number: u64,
+    order: EpochOrder,
+    positions: Range<u64>,
+    /// What comes after it: to be prefetched.
+    due: (EpochOrder, Range<u64>),
+    complete: AtomicBool,
+    /// The failure of the first sample that failed.
+    failure: Mutex<Option<(usize, Error)>>,
+}
+
+impl<M: Memory> Crew<M> {
+    pub fn new(
+        records: Arc<dyn Records>,
+        config: Config,
+        pass: Pass,
+        meter: Arc<Meter>,
+        free_slots: Receiver<Slot<M>>,
+        finished: Sender<Result<Slot<M>, Error>>,
+        stopped: Receiver<()>,
+    ) -> Self {
+        let (epoch, number) = config.start;
+        let order = config.plan.epoch(epoch);
+        let lane = |_| {
+            RwLock::new(Lane {
+                sequence: None,
+                shared: None,
+                epoch,
+                number,
+                order,
+                positions: 0..0,
+                due: (order, 0..0),
+                complete: AtomicBool::new(false),
+                failure: Mutex::new(None),
+            })
+        };
+        Crew {
+            lanes: (0..config.slots.max(2)).map(lane).collect(),
+            next: Mutex::new(Next { sequence: 0, epoch, number, order }),
+            delivered: Mutex::new(0),
+            over: AtomicBool::new(false),
+            records,
+            config,
+            pass,
+            meter,
+            free_slots,
+            finished,
+            stopped,
+        }
+    }
+
+    /// The life of one thread.
+    pub fn work(&self) {
+        let [width, height] = self.config.augment.record;
+        let mut scratch = Vec::with_capacity(width * height * 3);
+        let mut sequence = 0;
+        while !self.over.load(Ordering::Relaxed) {
+            let lane = read(self.lane(sequence));
+            if lane.sequence < Some(sequence) {
+                drop(lane);
+                if !self.open(sequence) {
+                    return;
+                }
+                continue;
+            }
+            let mut complete = false;
+            if lane.sequence == Some(sequence)
+                && let Some(shared) = &lane.shared
+            {
+                complete = self.meter.time(Stage::Work, || self.make_all(&lane, shared, &mut scratch));
+            }
+            drop(lane);
+            if complete {
+                self.deliver();
+            }
+            sequence += 1;
+        }
+    }
+
+    fn lane(&self, sequence: u64) -> &RwLock<Lane<M>> {
+        &self.lanes[(sequence % self.lanes.len() as u64) as usize]
+    }
+
+    /// Opens batch `sequence` of the stream, unless another thread did. False at the end of the stream.
+    fn open(&self, sequence: u64) -> bool {
+        let mut next = lock(&self.next);
+        if next.sequence > sequence {
+            return true;
+        }
+        let plan = &self.config.plan;
+        while next.number >= plan.batches() {
+            (next.epoch, next.number) = (next.epoch + 1, 0);
+            next.order = plan.epoch(next.epoch);
+        }
+        if next.epoch >= self.config.end {
+            return false;
+        }
+        let Some(mut slot) = self.meter.time(Stage::Blocked, || self.free_slot()) else { return false };
+        let (positions, global) = (plan.positions(next.number), plan.global_positions(next.number));
+        let count = (positions.end - positions.start) as usize;
+        slot.epoch = next.epoch;
+        slot.number = next.number;
+        slot.positions = positions.clone();
+        slot.global = global.end - global.start;
+        // The lane is empty: it held the batch a whole ring ago, and a slot is free only if that was delivered.
+        let mut lane = write(self.lane(sequence));
+        lane.sequence = Some(sequence);
+        (lane.epoch, lane.number, lane.order) = (next.epoch, next.number, next.order);
+        lane.positions = positions;
+        lane.due = if next.number + 1 < plan.batches() {
+            (next.order, plan.positions(next.number + 1))
+        } else {
+            (plan.epoch(next.epoch + 1), plan.positions(0))
+        };
+        *lane.complete.get_mut() = count == 0;
+        Shared::open(&mut lane.shared, slot, count);
+        drop(lane);
+        next.sequence += 1;
+        next.number += 1;
+        drop(next);
+        if count == 0 {
+            self.deliver();
+        }
+        true
+    }
+
+    fn free_slot(&self) -> Option<Slot<M>> {
+        select_biased! {
+            recv(self.stopped) -> _ => None,
+            recv(self.free_slots) -> slot => slot.ok(),
+        }
+    }
+
+    /// Makes samples of a batch until none is left to claim. True if one of them was the last to be finished.
+    fn make_all(&self, lane: &Lane<M>, shared: &Shared<M>, scratch: &mut Vec<u8>) -> bool {
+        let (mut complete, mut made) = (false, 0);
+        while let Some(mut share) = shared.claim() {
+            let result = catch_unwind(AssertUnwindSafe(|| self.make(lane, &mut share, scratch)))
+                .unwrap_or_else(|panic| Err(Error::Worker(message(&*panic))));
+            if let Err(error) = result {
+                let mut failure = lock(&lane.failure);
+                if failure.as_ref().is_none_or(|(index, _)| share.index < *index) {
+                    *failure = Some((share.index, error));
+                }
+            }
+            made += 1;
+            complete |= shared.finish(share);
+        }
+        self.meter.count(made);
+        if complete {
+            lane.complete.store(true, Ordering::Release);
+        }
+        complete
+    }
+
+    fn make(&self, lane: &Lane<M>, share: &mut Share<'_>, scratch: &mut Vec<u8>) -> Result<(), Error> {
+        let (order, due) = &lane.due;
+        let next = due.start + share.index as u64;
+        if next < due.end {
+            self.records.prefetch(order.record(next));
+        }
+        let position = lane.positions.start + share.index as u64;
+        let record = lane.order.record(position);
+        let name = || self.records.name(record);
+        *share.sample = Sample { record, draw: self.config.drawer.draw(lane.epoch, position) };
+        *share.label = self.records.label(record).unwrap_or(NO_LABEL);
+        if self.config.labelled && *share.label == NO_LABEL {
+            return Err(Error::Unlabelled { record, name: name() });
+        }
+        let bytes = self.records.record(record, scratch).map_err(|source| Error::Record {
+            record,
+            name: name(),
+            source,
+        })?;
+        self.pass.apply(bytes, &share.sample.draw, share.pixels);
+        Ok(())
+    }
+
+    /// Hands on every batch that is complete and whose turn it is.
+    fn deliver(&self) {
+        let mut delivered = lock(&self.delivered);
+        while !self.over.load(Ordering::Relaxed) {
+            let lane = self.lane(*delivered);
+            {
+                let lane = read(lane);
+                if lane.sequence != Some(*delivered) || !lane.complete.load(Ordering::Acquire) {
+                    return;
+                }
+            }
+            let mut lane = write(lane);
+            let failure = lock(&lane.failure).take();
+            // Taken once: a later look at this lane finds no slot.
+            let Some(slot) = Shared::close(&mut lane.shared) else { return };
+            *delivered += 1;
+            let failed = failure.is_some();
+            let batch = failure.map_or(Ok(slot), |(_, error)| Err(error));
+            // The channel has room for every slot, so this never blocks; it fails if the loader is gone.
+            if self.finished.send(batch).is_err() || failed {
+                self.over.store(true, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(lock: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    lock.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(lock: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|s| (*s).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".to_owned())
+}

@@ -1,0 +1,103 @@
+//! Nothing is allocated once a loader runs: neither for a batch nor for a sample: counted over many batches, on all threads, through both ways of reading.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout as Block, System};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use alexnet_load::{
+    Augment, Config, Drawer, Layout, Loader, Mean, Order, Output, Plan, Rank, Records, Subset, View,
+};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: everything is done by the system's allocator.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, block: Block) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's promise.
+        unsafe { System.alloc(block) }
+    }
+    unsafe fn dealloc(&self, at: *mut u8, block: Block) {
+        // SAFETY: the caller's promise.
+        unsafe { System.dealloc(at, block) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// Records that are lent, or copied into the scratch memory as `pread` does.
+struct Grey {
+    lent: Vec<u8>,
+    copied: bool,
+}
+
+impl Records for Grey {
+    fn len(&self) -> u64 {
+        100
+    }
+    fn size(&self) -> [usize; 2] {
+        [20, 20]
+    }
+    fn label(&self, i: u64) -> Option<u32> {
+        Some(i as u32)
+    }
+    fn name(&self, i: u64) -> String {
+        i.to_string()
+    }
+    fn record<'a>(&'a self, _: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], alexnet_shard::Error> {
+        if !self.copied {
+            return Ok(&self.lent);
+        }
+        scratch.resize(self.lent.len(), 0);
+        scratch.copy_from_slice(&self.lent);
+        Ok(scratch)
+    }
+    fn prefetch(&self, _: u64) {}
+}
+
+#[test]
+fn a_running_loader_allocates_nothing() {
+    for copied in [false, true] {
+        let config = Config {
+            plan: Plan {
+                seed: 3,
+                subset: Subset::all(100),
+                order: Order::Shuffled,
+                batch: 16,
+                rank: Rank::ALONE,
+            },
+            drawer: Drawer { seed: 3, slack: [4, 4], view: View::Random, lighting: None },
+            augment: Augment {
+                record: [20, 20],
+                crop: [16, 16],
+                mean: Mean::Aligned(vec![1.0; 1200]),
+                scale: [1.0; 3],
+                output: Output::F32,
+                layout: Layout::Nchw,
+            },
+            start: (0, 0),
+            end: u32::MAX,
+            threads: 3,
+            slots: 4,
+            labelled: true,
+        };
+        let records = Arc::new(Grey { lent: vec![7; 1200], copied });
+        let mut loader = Loader::new(records, config).expect("a sound configuration");
+        let mut take = |batches| {
+            for batch in loader.by_ref().take(batches) {
+                assert!(!batch.expect("sound records").is_empty());
+            }
+        };
+        // A thread makes the little that it keeps for waiting at its first wait, and some thread may not yet have
+        // waited after the first batches; what counts is that nothing is allocated for a batch or a sample.
+        take(200);
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        take(2000);
+        let allocated = ALLOCATIONS.load(Ordering::Relaxed) - before;
+        assert!(allocated < 16, "{allocated} allocations in 2000 batches of 16 samples; copied: {copied}");
+    }
+}
