@@ -1,11 +1,13 @@
 //! `imagenet-pack`: the same bytes whatever happens, complete, and every damaged byte found.
 
+mod parts;
+mod safety;
+
 use std::fs;
-use std::time::Duration;
 
 use alexnet_rng::{Purpose, Stream};
 
-use crate::program::{archives, contents, packing, real_data, run, scratch, shards, start};
+use crate::program::{archives, contents, packing, real_data, run, scratch, shards};
 
 #[test]
 fn a_packed_set_tells_what_is_in_it() {
@@ -26,36 +28,6 @@ fn any_number_of_threads_gives_the_same_bytes() {
         run("imagenet-pack", packing(&out, &["--shard-records", "32", "--threads", threads])).ends(0);
         assert!(contents(&out) == one, "{threads} threads give other bytes");
     }
-}
-
-#[test]
-fn killed_twenty_times_it_ends_in_the_same_bytes() {
-    let out = scratch().join("killed");
-    let _ = fs::remove_dir_all(&out);
-    let args = packing(&out, &["--shard-records", "32", "--threads", "1"]);
-    // Moments over the whole run: measure one run first.
-    let begin = std::time::Instant::now();
-    run("imagenet-pack", packing(&scratch().join("measured"), &["--shard-records", "32", "--threads", "1"]))
-        .ends(0);
-    let length = begin.elapsed();
-    fs::remove_dir_all(scratch().join("measured")).unwrap();
-    let stream = Stream::new(20, 0, 0, Purpose::Sample);
-    let mut killed = 0;
-    for moment in 0..20 {
-        let mut child = start("imagenet-pack", &args);
-        std::thread::sleep(Duration::from_secs_f64(length.as_secs_f64() * stream.uniform(moment)));
-        killed += u32::from(child.try_wait().unwrap().is_none());
-        child.kill().unwrap();
-        child.wait().unwrap();
-        // A finished folder would make every later kill an idle one.
-        if out.join("manifest.json").exists() {
-            assert!(contents(&out) == contents(shards()), "after {killed} kills");
-            fs::remove_dir_all(&out).unwrap();
-        }
-    }
-    assert!(killed >= 10, "only {killed} of 20 kills met a running packer");
-    run("imagenet-pack", &args).ends(0);
-    assert!(contents(&out) == contents(shards()));
 }
 
 #[test]

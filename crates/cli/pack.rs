@@ -1,19 +1,23 @@
 //! `imagenet-pack`: from archives to shards, and what can be asked of a packed set.
 
+mod check;
 mod extract;
+mod inputs;
 mod inspect;
+mod merge;
 mod verify;
 
 use std::cell::Cell;
 use std::path::PathBuf;
 
 use alexnet_pack::{
-    Devkit, Estimate, Filter, Inputs, LabelOrder, OnBad, Options, Plan, Run, Source, Summary, pack,
+    Estimate, Filter, LabelOrder, OnBad, Options, Packed, Part, Plan, Run, Summary, pack_part,
     read_class_list,
 };
 use anyhow::Context;
 use clap::{Args as Flags, Parser, Subcommand};
 
+use self::inputs::inputs;
 use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::{Progress, size};
@@ -36,6 +40,8 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
+    Check(check::Args),
+    Merge(merge::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
     Extract(extract::Args),
@@ -44,15 +50,27 @@ enum Command {
 /// The flags of packing itself.
 #[derive(Flags, Clone)]
 pub struct Pack {
-    /// Training photos: ILSVRC2012_img_train.tar, or a folder of class folders
+    /// A folder of downloads: finds train, val, test, devkit and patch by their official names, or Kaggle's tree
+    #[arg(long, value_name = "FOLDER")]
+    pub from: Option<PathBuf>,
+    /// Training photos: ILSVRC2012_img_train.tar, or a folder of class folders or class tars
     #[arg(long, value_name = "TAR|FOLDER")]
     pub train: Option<PathBuf>,
     /// Validation photos: ILSVRC2012_img_val.tar, flat or in class folders
     #[arg(long, value_name = "TAR|FOLDER")]
     pub val: Option<PathBuf>,
-    /// ILSVRC2012_devkit_t12.tar.gz: the class table, and the labels of a flat val archive
-    #[arg(long, value_name = "TAR.GZ|FOLDER")]
+    /// Test photos: ILSVRC2012_img_test_v10102019.tar (no labels are published), ILSVRC2010_images_test.tar
+    #[arg(long, value_name = "TAR|FOLDER")]
+    pub test: Option<PathBuf>,
+    /// ILSVRC2012_devkit_t12.tar.gz: the class table, and the labels of a flat val archive; or LOC_synset_mapping.txt
+    #[arg(long, value_name = "TAR.GZ|FOLDER|TXT")]
     pub devkit: Option<PathBuf>,
+    /// ILSVRC2010_test_ground_truth.txt: the labels of the test photos
+    #[arg(long, value_name = "TXT", requires = "devkit")]
+    pub test_truth: Option<PathBuf>,
+    /// patch_images.tar: photos that replace those of the same names
+    #[arg(long, value_name = "TAR")]
+    pub patch: Option<PathBuf>,
     /// Folder of the set; the same command goes on in it
     #[arg(long, value_name = "FOLDER", required = true)]
     pub out: Option<PathBuf>,
@@ -74,6 +92,12 @@ pub struct Pack {
     /// Photos in a shard
     #[arg(long, default_value_t = 4096)]
     pub shard_records: u64,
+    /// Only the first so many photos of each split, in the order they would be packed in
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+    /// Only every n-th shard, from shard i on; `imagenet-pack merge` brings the parts together
+    #[arg(long, value_name = "I/N", default_value = "0/1")]
+    pub part: Part,
     /// What to do about a photo that cannot be taken as it is: skip (and report it) or fail
     #[arg(long, default_value = "skip")]
     pub on_bad: OnBad,
@@ -95,6 +119,8 @@ pub struct Pack {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     match args.command {
         None => packing(&args.pack),
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Merge(args)) => merge::run(args),
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Inspect(args)) => inspect::run(args),
         Some(Command::Extract(args)) => extract::run(args),
@@ -107,7 +133,18 @@ fn packing(args: &Pack) -> anyhow::Result<Exit> {
     if args.dry_run {
         return forecast(args, &plan).map(|()| Exit::Done);
     }
-    let summary = execute(args, &plan)?;
+    let summary = match execute_part(args, &plan) {
+        Err(error) => return stopped(error),
+        Ok(Packed::Set(summary)) => *summary,
+        Ok(Packed::Part { shards, photos, .. }) => {
+            say(format_args!(
+                "part {} is done: {shards} shards in {} ({photos} photos in this run); merge the parts when all are",
+                args.part,
+                out.display()
+            ))?;
+            return Ok(Exit::Done);
+        }
+    };
     if args.json {
         say(serde_json::to_string_pretty(&summary.manifest)?)?;
     } else if summary.was_complete {
@@ -120,16 +157,7 @@ fn packing(args: &Pack) -> anyhow::Result<Exit> {
 
 /// Walks the sources' headers and plans the set.
 pub fn plan(args: &Pack) -> anyhow::Result<Plan> {
-    if args.train.is_none() && args.val.is_none() {
-        let hint = "name ILSVRC2012_img_train.tar with --train, ILSVRC2012_img_val.tar with --val, or both";
-        return Err(Refusal::new("nothing to pack: neither --train nor --val is given", hint).into());
-    }
-    let open = |path: &Option<PathBuf>| path.as_deref().map(Source::open).transpose();
-    let inputs = Inputs {
-        devkit: args.devkit.as_deref().map(Devkit::read).transpose()?,
-        train: open(&args.train)?,
-        val: open(&args.val)?,
-    };
+    let inputs = inputs(args)?;
     let options = Options {
         size: args.size,
         filter: args.filter,
@@ -137,19 +165,38 @@ pub fn plan(args: &Pack) -> anyhow::Result<Plan> {
         classes: args.classes.as_deref().map(read_class_list).transpose()?,
         shard_records: args.shard_records,
         shuffle_seed: args.shuffle_seed,
+        limit: args.limit,
     };
     Ok(Plan::new(inputs, options)?)
 }
 
-/// Packs, with progress and Ctrl-C.
+/// Packs the whole plan, with progress and Ctrl-C.
 pub fn execute(args: &Pack, plan: &Plan) -> anyhow::Result<Summary> {
+    match execute_part(&Pack { part: Part::WHOLE, ..args.clone() }, plan)? {
+        Packed::Set(summary) => Ok(*summary),
+        Packed::Part { .. } => unreachable!("the whole is all shards"),
+    }
+}
+
+fn execute_part(args: &Pack, plan: &Plan) -> anyhow::Result<Packed> {
     let run = Run {
         threads: args.threads.unwrap_or_else(cores).max(1),
         on_bad: args.on_bad,
         cancel: Some(stop::on_interrupt()),
         ..Run::new(args.out.clone().context("--out is required")?)
     };
-    Ok(pack(plan, &run, &Bar::new(args.quiet))?)
+    Ok(pack_part(plan, &run, args.part, &Bar::new(args.quiet))?)
+}
+
+/// A run that was asked to stop is no failure: it says how to go on.
+fn stopped(error: anyhow::Error) -> anyhow::Result<Exit> {
+    let Some(alexnet_pack::Error::Cancelled { done, planned }) = error.downcast_ref() else {
+        return Err(error);
+    };
+    eprintln!(
+        "stopped after {done} of {planned} photos. Finished shards are kept; the same command goes on from them."
+    );
+    Ok(Exit::Complaints)
 }
 
 /// The packer's progress as a bar.
@@ -211,7 +258,7 @@ fn report(summary: &Summary, out: &std::path::Path) -> anyhow::Result<()> {
 
 fn forecast(args: &Pack, plan: &Plan) -> anyhow::Result<()> {
     let out = args.out.as_ref().context("--out is required")?;
-    let estimate = Estimate::new(plan, out)?;
+    let estimate = Estimate::of_part(plan, out, args.part)?;
     say(format_args!("classes   {}", estimate.classes))?;
     for s in &estimate.splits {
         say(format_args!(

@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use alexnet_datasets::statistics::{FB_RESNET, KRIZHEVSKY, Published};
-use alexnet_load::Lighting;
+use alexnet_load::{Drawer, Lighting, View};
 use alexnet_pack::pca::Statistics;
+use alexnet_pack::portrait;
 use alexnet_shard::{Access, Moments, ShardSet, Split, SplitSet};
 use anyhow::Context;
 use clap::Parser;
@@ -27,6 +28,12 @@ pub struct Args {
     /// Write the mean image as a PNG
     #[arg(long, value_name = "FILE")]
     mean_image: Option<PathBuf>,
+    /// Draw the colour cloud with its principal axes, and a photo under eleven lights of the 2012 code's strength
+    #[arg(long, value_name = "FILE")]
+    picture: Option<PathBuf>,
+    /// Record that is shown under them
+    #[arg(long, value_name = "RECORD", default_value_t = 0, requires = "picture")]
+    photo: u64,
     /// No progress
     #[arg(long)]
     quiet: bool,
@@ -49,6 +56,12 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             .context("the mean image has another size than the records")?
             .save(path)
             .with_context(|| format!("{}", path.display()))?;
+    }
+    if let Some(path) = &args.picture {
+        let lighting = Lighting::by_standard_deviation(statistics.eigenvectors, statistics.eigenvalues);
+        let drawer = Drawer { seed: 0, slack: [0, 0], view: View::Random, lighting: Some(lighting) };
+        let shifts: Vec<[f32; 3]> = (0..11).map(|position| drawer.draw(0, position).shift).collect();
+        portrait(split, &statistics, args.photo, &shifts, path)?;
     }
     if args.json {
         say(serde_json::to_string_pretty(&statistics)?)?;

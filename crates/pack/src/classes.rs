@@ -73,6 +73,12 @@ impl ClassTable {
         chosen: Option<&[String]>,
     ) -> Result<ClassTable, Error> {
         let mut classes: Vec<Class> = match (devkit, order) {
+            (Some(devkit), LabelOrder::Devkit) if !devkit.official_ids => {
+                return Err(Error::Options {
+                    reason: "label order devkit needs the official ids, which Kaggle's files lack".into(),
+                    hint: "add --devkit ILSVRC2012_devkit_t12.tar.gz, or use --label-order wnid".into(),
+                });
+            }
             // Synsets are in order of their ids.
             (Some(devkit), _) => {
                 let class =

@@ -7,10 +7,11 @@
 //!
 //! The pixels are a function of the bytes alone. Sizes are checked from the header before memory is taken.
 
+mod guard;
 mod jpeg;
 mod png;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::io::Read;
 
 /// Photos of more pixels than this are refused (the largest of ImageNet has about 61 million). A worker's memory is
 /// bounded by it: 3 bytes a pixel, 9 for a progressive JPEG while it is decoded.
@@ -21,7 +22,7 @@ pub const MAX_ENCODED_BYTES: u64 = 1 << 28;
 
 /// The name and versions of the decoders, for recipes.
 pub const DECODER: &str =
-    "zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; alpha dropped; exif ignored";
+    "zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; gzip unpacked; alpha dropped; exif ignored";
 
 /// What had to be done to a photo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub struct Picture<'a> {
 #[derive(Debug, Default)]
 pub struct Decoder {
     rgb: Vec<u8>,
+    unpacked: Vec<u8>,
 }
 
 /// Sides and note of what lies in the buffer.
@@ -75,14 +77,23 @@ impl Decoder {
     /// # Errors
     /// A [`Refusal`] if the bytes are no JPEG or PNG, are too damaged, or too large.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Picture<'_>, Refusal> {
-        // The decoders are other people's code fed with untrusted bytes: a panic of theirs costs one photo, not the
-        // run. The buffer holds plain bytes, so nothing can be left half-done in it.
-        let rgb = &mut self.rgb;
-        let decoded = catch_unwind(AssertUnwindSafe(|| match format(bytes)? {
-            Format::Jpeg => jpeg::decode(bytes, rgb),
-            Format::Png => png::decode(bytes, rgb),
-        }));
-        let done = decoded.unwrap_or_else(|_| Err(Refusal("the decoder gave up on it (a panic)".into())))?;
+        let (rgb, unpacked) = (&mut self.rgb, &mut self.unpacked);
+        let done = guard::guarded(|| {
+            let Format::Gzip = format(bytes)? else { return plain(bytes, rgb) };
+            // ILSVRC2010 has photos that were compressed once more under their own names.
+            let damage = unpack(bytes, unpacked)?;
+            let mut done = plain(unpacked, rgb).map_err(|r| Refusal(format!("gzip data: {}", r.0)))?;
+            let (repaired, what) = match done.note {
+                Note::Sound => (false, None),
+                Note::Converted(what) => (false, Some(what)),
+                Note::Repaired(what) => (true, Some(what)),
+            };
+            let repaired = repaired || damage.is_some();
+            let told = [Some("gzip data unpacked".to_owned()), damage, what];
+            let told = told.into_iter().flatten().collect::<Vec<_>>().join("; ");
+            done.note = if repaired { Note::Repaired(told) } else { Note::Converted(told) };
+            Ok(done)
+        })?;
         Ok(Picture { width: done.width, height: done.height, rgb: &self.rgb, note: done.note })
     }
 }
@@ -90,18 +101,42 @@ impl Decoder {
 enum Format {
     Jpeg,
     Png,
+    Gzip,
+}
+
+fn plain(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+    match format(bytes)? {
+        Format::Jpeg => jpeg::decode(bytes, rgb),
+        Format::Png => png::decode(bytes, rgb),
+        Format::Gzip => Err(Refusal("neither JPEG nor PNG: it is gzip data".into())),
+    }
+}
+
+/// Unpacks a gzip member, to [`MAX_ENCODED_BYTES`] at most, and tells its damage. One that is cut is kept as far as it
+/// goes: what is left of the photo in it is the tolerant decoder's business.
+fn unpack(bytes: &[u8], unpacked: &mut Vec<u8>) -> Result<Option<String>, Refusal> {
+    unpacked.clear();
+    let read = flate2::read::GzDecoder::new(bytes).take(MAX_ENCODED_BYTES + 1).read_to_end(unpacked);
+    match read {
+        Ok(_) if unpacked.len() as u64 > MAX_ENCODED_BYTES => {
+            Err(Refusal(format!("gzip data of more than {MAX_ENCODED_BYTES} bytes")))
+        }
+        Err(e) if unpacked.is_empty() => Err(Refusal(format!("gzip data: {e}"))),
+        Err(e) => Ok(Some(format!("damaged gzip data: {e}"))),
+        Ok(_) => Ok(None),
+    }
 }
 
 fn format(bytes: &[u8]) -> Result<Format, Refusal> {
     let other = match bytes {
         [0xff, 0xd8, ..] => return Ok(Format::Jpeg),
         [0x89, b'P', b'N', b'G', 0x0d, 0x0a, 0x1a, 0x0a, ..] => return Ok(Format::Png),
+        [0x1f, 0x8b, ..] => return Ok(Format::Gzip),
         [] => "it is empty",
         [b'G', b'I', b'F', b'8', ..] => "it is a GIF",
         [b'B', b'M', ..] => "it is a BMP",
         [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "it is a WebP",
         [b'I', b'I', 42, 0, ..] | [b'M', b'M', 0, 42, ..] => "it is a TIFF",
-        [0x1f, 0x8b, ..] => "it is gzip data",
         [b'<', ..] => "it is text (a web page?)",
         _ if bytes.iter().all(|&b| b == 0) => "it is all zeros",
         _ => {

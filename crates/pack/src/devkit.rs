@@ -1,13 +1,18 @@
 //! The development kit of ILSVRC: its classes and the classes of the validation photos.
 //!
-//! Reads `ILSVRC2012_devkit_t12.tar.gz` as downloaded, the plain tar, or an unpacked folder. A [`Devkit`] is
-//! consistent: ids run from 1 without gaps, WNIDs are distinct, and every ground truth is an id. How ids become
-//! labels is decided in [`crate::ClassTable`].
+//! Reads `ILSVRC2012_devkit_t12.tar.gz` or `ILSVRC2010_devkit-1.0.tar.gz` as downloaded, the plain tar, an unpacked
+//! folder, or what Kaggle gives instead ([`kaggle`]). A [`Devkit`] is consistent: ids run from 1 without gaps, WNIDs are
+//! distinct, and every ground truth is an id. How ids become labels is decided in [`crate::ClassTable`].
+
+mod kaggle;
+mod truth;
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
+
+use alexnet_shard::Split;
 
 use crate::error::Error;
 use crate::matfile::{self, Value};
@@ -18,7 +23,7 @@ const MAX_MEMBER_BYTES: u64 = 64 << 20;
 /// One class (a leaf of the tree of synsets).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Synset {
-    /// `ILSVRC2012_ID`, from 1.
+    /// `ILSVRC2012_ID` (or of 2010), from 1; without official ids, the place in the order of the WNIDs, from 1.
     pub id: u32,
     /// WordNet id, for example `n01440764`.
     pub wnid: String,
@@ -33,8 +38,12 @@ pub struct Devkit {
     pub synsets: Vec<Synset>,
     /// Synsets of the tree that are no classes (860 in ILSVRC2012).
     pub inner_synsets: usize,
-    /// `ground_truth[n − 1]` is the id of validation photo number `n`.
+    /// `ground_truth[n − 1]` is the id of validation photo number `n`; 0 if it is not told.
     pub ground_truth: Vec<u32>,
+    /// The same of the test photos; empty if their classes are unknown, as ILSVRC2012's are.
+    pub test_truth: Vec<u32>,
+    /// Whether the ids are the official ones.
+    pub official_ids: bool,
 }
 
 impl Devkit {
@@ -45,23 +54,54 @@ impl Devkit {
     pub fn read(path: &Path) -> Result<Devkit, Error> {
         let files = if fs::metadata(path).map_err(|e| Error::io(path, e))?.is_dir() {
             Files::of_folder(path)?
+        } else if path.file_name().is_some_and(|name| name == kaggle::MAPPING) {
+            Files::beside(path)?
         } else {
             Files::of_archive(path)?
         };
+        if let (None, Some(mapping)) = (&files.meta, &files.mapping) {
+            return kaggle::read(path, mapping, files.solution.as_deref());
+        }
         let meta = files.meta.ok_or_else(|| Error::devkit(path, "no data/meta.mat in this devkit"))?;
         let truth = files.ground_truth.ok_or_else(|| {
             Error::devkit(path, "no data/ILSVRC2012_validation_ground_truth.txt in this devkit")
         })?;
         let (synsets, inner_synsets) = synsets(path, &meta)?;
-        let ground_truth = ground_truth(path, &truth, synsets.len())?;
-        Ok(Devkit { synsets, inner_synsets, ground_truth })
+        let ground_truth = truth::parse(path, &truth, synsets.len())?;
+        let test_truth =
+            files.test_truth.map_or(Ok(Vec::new()), |text| truth::parse(path, &text, synsets.len()))?;
+        Ok(Devkit { synsets, inner_synsets, ground_truth, test_truth, official_ids: true })
+    }
+
+    /// Reads the classes of the test photos (`ILSVRC2010_test_ground_truth.txt`: line n is the id of photo n).
+    ///
+    /// # Errors
+    /// If the file cannot be read, or a line is no id of this devkit.
+    pub fn read_test_truth(&mut self, path: &Path) -> Result<(), Error> {
+        let text = File::open(path).and_then(bounded).map_err(|e| Error::io(path, e))?;
+        self.test_truth = truth::parse(path, &text, self.synsets.len())?;
+        Ok(())
+    }
+
+    /// The ground truth of a split; empty for training photos.
+    pub fn truth(&self, split: Split) -> &[u32] {
+        match split {
+            Split::Train => &[],
+            Split::Val => &self.ground_truth,
+            Split::Test => &self.test_truth,
+        }
+    }
+
+    /// The class of photo `number` (from 1) of a split, if its ground truth goes so far.
+    pub fn synset_of(&self, split: Split, number: u64) -> Option<&Synset> {
+        let line = usize::try_from(number.checked_sub(1)?).ok()?;
+        let id = *self.truth(split).get(line)?;
+        self.synsets.get((id as usize).checked_sub(1)?)
     }
 
     /// The class of validation photo `number` (from 1), if the ground truth goes so far.
     pub fn val_synset(&self, number: u64) -> Option<&Synset> {
-        let line = usize::try_from(number.checked_sub(1)?).ok()?;
-        let id = *self.ground_truth.get(line)?;
-        self.synsets.get(id as usize - 1)
+        self.synset_of(Split::Val, number)
     }
 }
 
@@ -69,12 +109,21 @@ impl Devkit {
 struct Files {
     meta: Option<Vec<u8>>,
     ground_truth: Option<Vec<u8>>,
+    test_truth: Option<Vec<u8>>,
+    /// Kaggle's class table and validation classes.
+    mapping: Option<Vec<u8>>,
+    solution: Option<Vec<u8>>,
 }
 
 impl Files {
     fn slot(&mut self, name: &str) -> Option<&mut Option<Vec<u8>>> {
         match name {
             "meta.mat" => Some(&mut self.meta),
+            kaggle::MAPPING => Some(&mut self.mapping),
+            kaggle::SOLUTION => Some(&mut self.solution),
+            _ if name.starts_with("ILSVRC") && name.ends_with("_test_ground_truth.txt") => {
+                Some(&mut self.test_truth)
+            }
             _ if name.starts_with("ILSVRC") && name.ends_with("_validation_ground_truth.txt") => {
                 Some(&mut self.ground_truth)
             }
@@ -101,6 +150,14 @@ impl Files {
             }
         }
         Ok(files)
+    }
+
+    /// Kaggle's class table itself, with the validation classes beside it, if they are there.
+    fn beside(path: &Path) -> Result<Files, Error> {
+        let read = |path: &Path| File::open(path).and_then(bounded).map_err(|e| Error::io(path, e));
+        let solution = path.with_file_name(kaggle::SOLUTION);
+        let solution = solution.exists().then(|| read(&solution)).transpose()?;
+        Ok(Files { mapping: Some(read(path)?), solution, ..Files::default() })
     }
 
     /// Looks in the folder itself, in `data/`, and in the same places one folder down.
@@ -195,17 +252,4 @@ fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize), Error> {
         return Err(bad(format!("WNID {} occurs twice", twice.wnid)));
     }
     Ok((leaves, inner))
-}
-
-fn ground_truth(path: &Path, text: &[u8], classes: usize) -> Result<Vec<u32>, Error> {
-    let text = String::from_utf8_lossy(text);
-    let parse = |(line, id): (usize, &str)| match id.trim().parse::<u32>() {
-        Ok(id) if (1..=classes).contains(&(id as usize)) => Ok(id),
-        _ => {
-            let shown: String = id.chars().take(20).collect();
-            let reason = format!("ground truth line {}: {shown:?} is no id of 1..={classes}", line + 1);
-            Err(Error::devkit(path, reason))
-        }
-    };
-    text.trim_end().lines().enumerate().map(parse).collect()
 }

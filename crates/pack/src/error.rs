@@ -74,6 +74,22 @@ pub enum Error {
         /// The name of the first of them.
         first: Option<String>,
     },
+    /// A file of the source is not what it was when its headers were walked.
+    #[error("{}: changed while it was being packed: {what}", path.display())]
+    Changed {
+        /// The archive or photo.
+        path: PathBuf,
+        /// How it differs.
+        what: String,
+    },
+    /// A folder holds one class as a folder and as a tar.
+    #[error("{}: class {wnid} is there twice, as a folder and as {wnid}.tar", path.display())]
+    ClassTwice {
+        /// The folder.
+        path: PathBuf,
+        /// The class.
+        wnid: String,
+    },
     /// A MAT file is damaged or uses something outside the subset that is read.
     #[error("{}: {source}", path.display())]
     Mat {
@@ -196,6 +212,10 @@ impl Error {
                 "give ILSVRC2012_devkit_t12.tar.gz as downloaded (devkit_t3 is another task's), or its unpacked folder"
                     .into()
             }
+            Error::Changed { .. } => {
+                "finished shards stay; once the file is whole again and rests, the same command goes on".into()
+            }
+            Error::ClassTwice { .. } => "remove one of them, or move the tars to a folder of their own".into(),
             Error::ClassList { .. } => "one WNID a line, for example n01440764; `#` starts a comment".into(),
             Error::Options { hint, .. } => hint.clone(),
             Error::NoSpace { .. } => "free some space, choose another --out, or pack fewer classes or a smaller --size".into(),

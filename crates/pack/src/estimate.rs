@@ -2,11 +2,14 @@
 //!
 //! Nothing is written and no photo is read. Sizes of shards are upper bounds, exact up to report and names.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use alexnet_shard::{Folder, HEADER_BYTES, PAGE, ShardPlan, Split, State};
 
 use crate::error::Error;
+use crate::part::Part;
 use crate::pipeline::{shard_plan, slots};
 use crate::plan::Plan;
 
@@ -42,7 +45,8 @@ pub struct Estimate {
     pub splits: Vec<SplitEstimate>,
     /// Bytes the shards still to be written take, at most.
     pub needed_bytes: u64,
-    /// Bytes free for this user where the folder is or will be; `None` if the system does not say.
+    /// Bytes free for this user where the folder is or will be, and those of unfinished files that a run begins
+    /// anew; `None` if the system does not say.
     pub free_bytes: Option<u64>,
 }
 
@@ -52,6 +56,14 @@ impl Estimate {
     /// # Errors
     /// If the folder belongs to another recipe or holds foreign files.
     pub fn new(plan: &Plan, out: &Path) -> Result<Estimate, Error> {
+        Self::of_part(plan, out, Part::WHOLE)
+    }
+
+    /// The same, where only the shards of a part are to be written; the splits are estimated whole.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_part(plan: &Plan, out: &Path, part: Part) -> Result<Estimate, Error> {
         let state = Folder::inspect(out, plan.recipe().digest())?;
         let is_finished = |split: Split, number: u32| match &state {
             State::Fresh => false,
@@ -67,7 +79,7 @@ impl Estimate {
                 let entries = shard_plan(plan, split, number).entries();
                 let bytes = shard_upper_bound(plan, entries.end - entries.start);
                 shard_bytes += bytes;
-                if !is_finished(split.split(), number) {
+                if part.has(number) && !is_finished(split.split(), number) {
                     needed_bytes += bytes;
                 }
             }
@@ -83,7 +95,8 @@ impl Estimate {
             });
         }
         let classes = plan.classes().classes().len() as u64;
-        Ok(Estimate { state, classes, splits, needed_bytes, free_bytes: free_bytes(out) })
+        let free_bytes = free_bytes(out).map(|free| free.saturating_add(unfinished_bytes(out)));
+        Ok(Estimate { state, classes, splits, needed_bytes, free_bytes })
     }
 
     /// Bytes of memory a run on so many threads takes besides the decoders' own: buffers of records under way, and
@@ -104,10 +117,34 @@ fn shard_upper_bound(plan: &Plan, entries: u64) -> u64 {
     HEADER_BYTES as u64 + entries * (stride + 4 + 4 + 8 + 8 + NAME) + record * 4 + classes + PAGE
 }
 
+/// Bytes on disk of what a stopped run left unfinished.
+fn unfinished_bytes(out: &Path) -> u64 {
+    let entries = fs::read_dir(out).into_iter().flatten().flatten();
+    let unfinished = entries.filter(|e| e.path().extension().is_some_and(|extension| extension == "partial"));
+    unfinished.filter_map(|e| e.metadata().ok()).map(|metadata| metadata.blocks() * 512).sum()
+}
+
 /// Free bytes of the file system that holds the nearest existing folder of `path`.
 fn free_bytes(path: &Path) -> Option<u64> {
     let absolute: PathBuf = std::path::absolute(path).ok()?;
     let existing = absolute.ancestors().find(|p| p.exists())?;
     let stat = rustix::fs::statvfs(existing).ok()?;
     stat.f_bavail.checked_mul(stat.f_frsize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a stopped run left unfinished is written anew, so its room counts as free; finished shards do not.
+    #[test]
+    fn unfinished_files_count_as_room() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert_eq!(unfinished_bytes(&dir.path().join("not there")), 0);
+        for (name, bytes) in [("train-00000.shard", 70_000), ("train-00001.shard.partial", 50_000)] {
+            fs::write(dir.path().join(name), vec![7; bytes]).expect("a file");
+            fs::File::open(dir.path().join(name)).and_then(|f| f.sync_all()).expect("a synced file");
+        }
+        assert!((50_000..60_000).contains(&unfinished_bytes(dir.path())), "{}", unfinished_bytes(dir.path()));
+    }
 }

@@ -10,29 +10,37 @@
 //! change them. No photo is lost in silence: what was repaired, converted or refused is named in the report.
 #![forbid(unsafe_code)]
 
+mod check;
 mod classes;
 pub mod decode;
 mod devkit;
 mod error;
 mod estimate;
 mod geometry;
+mod layout;
 pub mod matfile;
+mod part;
 pub mod pca;
 mod picture;
 mod pipeline;
 mod plan;
+mod portrait;
 pub mod resize;
 mod run;
 mod source;
 mod worker;
 
+pub use check::{Checked, Verdict, check};
 pub use classes::{ClassTable, LabelOrder, read_class_list};
 pub use devkit::{Devkit, Synset};
 pub use error::Error;
 pub use estimate::{Estimate, SplitEstimate};
 pub use geometry::Geometry;
+pub use layout::Layout;
+pub use part::Part;
 pub use picture::{Sheet, contact_sheet, extract};
 pub use plan::{Inputs, Options, Plan, SplitPlan};
+pub use portrait::portrait;
 pub use resize::Filter;
-pub use run::{OnBad, Progress, Run, Summary, pack};
-pub use source::{Photo, Source, is_wnid, val_number};
+pub use run::{OnBad, Packed, Progress, Run, Summary, pack, pack_part};
+pub use source::{Photo, Source, is_wnid, official_number, val_number};

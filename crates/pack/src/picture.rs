@@ -94,7 +94,7 @@ pub fn contact_sheet(split: &SplitSet, sheet: Sheet, out: &Path) -> Result<Vec<u
     Ok(numbers)
 }
 
-fn write_png(out: &Path, rgb: &[u8], width: u32, height: u32) -> Result<(), Error> {
+pub(crate) fn write_png(out: &Path, rgb: &[u8], width: u32, height: u32) -> Result<(), Error> {
     let mut file = BufWriter::new(File::create(out).map_err(|e| Error::io(out, e))?);
     PngEncoder::new(&mut file)
         .write_image(rgb, width, height, ExtendedColorType::Rgb8)

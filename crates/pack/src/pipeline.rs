@@ -4,7 +4,7 @@
 //! number of threads. Memory is bounded by a pool of recycled buffers. Which shards there are to write is told by
 //! [`crate::run`]; making one record is [`crate::worker`]'s part.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -36,14 +36,14 @@ pub(crate) struct Work<'a> {
 }
 
 impl<'a> Work<'a> {
-    /// All shards of the plan that are not finished.
-    pub(crate) fn new(plan: &'a Plan, finished: &HashSet<(Split, u32)>) -> Self {
+    /// The shards of the plan that are wanted.
+    pub(crate) fn new(plan: &'a Plan, wanted: impl Fn(Split, u32) -> bool) -> Self {
         let mut work = Work { jobs: Vec::new(), entries: 0 };
         for split in plan.splits() {
             let shards = ShardPlan::shard_count(split.entries(), plan.recipe().shard_records);
             // A count above u32 is refused by the writer before anything is written.
             for number in 0..u32::try_from(shards).unwrap_or(u32::MAX) {
-                if finished.contains(&(split.split(), number)) {
+                if !wanted(split.split(), number) {
                     continue;
                 }
                 let entries = shard_plan(plan, split, number).entries();
@@ -53,6 +53,11 @@ impl<'a> Work<'a> {
             }
         }
         work
+    }
+
+    /// How many shards there are to write.
+    pub(crate) fn shards(&self) -> u64 {
+        self.jobs.len() as u64
     }
 
     /// Encoded bytes of all entries.
@@ -167,6 +172,8 @@ impl<'a> Pipeline<'a> {
                 progress.advance(1, encoded_bytes(job.split, entry));
                 sequence += 1;
             }
+            // An archive that someone wrote to meanwhile must not end in a shard that looks sound.
+            job.split.source().unchanged()?;
             writer.finish(&report)?;
         }
         Ok(())

@@ -3,10 +3,8 @@
 //! A plan is made from the header walk alone, before any photo is read, and decides everything that the bytes of a
 //! set depend on; the [`Recipe`] names it. Order: that of the source (archive order; folders by name), which for
 //! ImageNet's training archive is class after class; with a shuffle seed the training entries are permuted
-//! (`alexnet_rng::Permutation`, purpose `PackOrder`), so that reading them in order is already mixed. Validation
+//! (`alexnet_rng::Permutation`, purpose `PackOrder`), so that reading them in order is already mixed. Other
 //! entries keep the source's order.
-
-use std::collections::BTreeMap;
 
 use alexnet_rng::{Permutation, Purpose};
 use alexnet_shard::{Digest, FORMAT, Recipe, Split, UNKNOWN_LABEL, class_table_digest};
@@ -18,7 +16,7 @@ use crate::devkit::Devkit;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::resize::Filter;
-use crate::source::{Photo, Source, val_number};
+use crate::source::{Photo, Source, official_number};
 
 /// Everything besides the sources that the bytes of a set depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +33,8 @@ pub struct Options {
     pub shard_records: u64,
     /// Seed of the order of the training entries; `None` keeps the source's order.
     pub shuffle_seed: Option<u64>,
+    /// Only so many entries of each split, the first in planned order: the same records as the first of the whole set.
+    pub limit: Option<u64>,
 }
 
 impl Default for Options {
@@ -47,6 +47,7 @@ impl Default for Options {
             classes: None,
             shard_records: 4096,
             shuffle_seed: None,
+            limit: None,
         }
     }
 }
@@ -58,7 +59,9 @@ pub struct Inputs {
     pub train: Option<Source>,
     /// Validation photos, filed under their classes or named by the number of their ground truth.
     pub val: Option<Source>,
-    /// The class table and the ground truth of the validation photos.
+    /// Test photos. Without a ground truth for them they are packed without labels.
+    pub test: Option<Source>,
+    /// The class table and the ground truth of the validation and perhaps the test photos.
     pub devkit: Option<Devkit>,
 }
 
@@ -66,9 +69,12 @@ pub struct Inputs {
 #[derive(Clone, Copy, Debug)]
 struct Planned {
     photo: u32,
-    /// [`UNKNOWN_LABEL`] if there is none: the photo will be refused.
+    /// [`UNKNOWN_LABEL`] if it is packed without one, [`NO_LABEL`] if it will be refused.
     label: u32,
 }
+
+/// Photos that cannot be given the label they must have.
+const NO_LABEL: u32 = UNKNOWN_LABEL - 1;
 
 /// The entries of one split in planned order.
 #[derive(Debug)]
@@ -76,6 +82,8 @@ pub struct SplitPlan {
     split: Split,
     source: Source,
     planned: Vec<Planned>,
+    /// How many of the planned are packed.
+    entries: u64,
     order: Option<Permutation>,
     left_out: u64,
 }
@@ -93,7 +101,7 @@ impl SplitPlan {
 
     /// How many entries are planned.
     pub fn entries(&self) -> u64 {
-        self.planned.len() as u64
+        self.entries
     }
 
     /// How many photos are of classes that were not chosen.
@@ -103,22 +111,23 @@ impl SplitPlan {
 
     /// How many entries have no label and will be refused.
     pub fn unlabelled(&self) -> u64 {
-        self.planned.iter().filter(|p| p.label == UNKNOWN_LABEL).count() as u64
+        (0..self.entries).filter(|&entry| self.entry(entry).1.is_none()).count() as u64
     }
 
-    /// The place in [`Source::photos`] and the label of an entry; `None` as label: it has none.
+    /// The place in [`Source::photos`] and the label of an entry. `None` as label: it has none and will be refused;
+    /// [`UNKNOWN_LABEL`]: nobody knows the labels of this split, and it is packed without.
     ///
     /// # Panics
     /// If `entry` is not below [`entries`](Self::entries).
     pub fn entry(&self, entry: u64) -> (usize, Option<u32>) {
         let place = self.order.map_or(entry, |order| order.at(entry));
         let Planned { photo, label } = self.planned[place as usize];
-        (photo as usize, (label != UNKNOWN_LABEL).then_some(label))
+        (photo as usize, (label != NO_LABEL).then_some(label))
     }
 
     /// Encoded bytes of all entries.
     pub fn encoded_bytes(&self) -> u64 {
-        self.planned.iter().map(|p| self.source.photos()[p.photo as usize].length).sum()
+        (0..self.entries).map(|entry| self.source.photos()[self.entry(entry).0].length).sum()
     }
 }
 
@@ -138,15 +147,15 @@ impl Plan {
     /// # Errors
     /// If there is no source, an option is out of range, or options and sources contradict each other.
     pub fn new(inputs: Inputs, options: Options) -> Result<Plan, Error> {
-        let Inputs { train, val, devkit } = inputs;
-        let sources: Vec<(Split, Source)> = [(Split::Train, train), (Split::Val, val)]
+        let Inputs { train, val, test, devkit } = inputs;
+        let sources: Vec<(Split, Source)> = [(Split::Train, train), (Split::Val, val), (Split::Test, test)]
             .into_iter()
             .filter_map(|(s, o)| Some((s, o?)))
             .collect();
         if sources.is_empty() {
             return Err(Error::Options {
-                reason: "neither training nor validation photos are given".into(),
-                hint: "give --train, --val, or both".into(),
+                reason: "neither training nor validation nor test photos are given".into(),
+                hint: "give --train, --val, --test, or a folder with the archives".into(),
             });
         }
         let groups = sources.iter().flat_map(|(_, source)| source.groups()).map(String::as_str);
@@ -161,10 +170,8 @@ impl Plan {
             });
         }
         let labels = Labels { classes: &classes, devkit: devkit.as_ref() };
-        let splits: Vec<SplitPlan> = sources
-            .into_iter()
-            .map(|(split, source)| labels.plan(split, source, options.shuffle_seed))
-            .collect();
+        let splits: Vec<SplitPlan> =
+            sources.into_iter().map(|(split, source)| labels.plan(split, source, &options)).collect();
         let recipe = recipe(&splits, &classes, &options);
         if let Some(problem) = recipe.problem() {
             return Err(Error::Options { reason: problem, hint: "choose a value inside the range".into() });
@@ -172,7 +179,7 @@ impl Plan {
         Ok(Plan { splits, classes, devkit, options, recipe })
     }
 
-    /// The splits that have a source: train, then val.
+    /// The splits that have a source: train, val, test.
     pub fn splits(&self) -> &[SplitPlan] {
         &self.splits
     }
@@ -209,28 +216,36 @@ struct Labels<'a> {
 }
 
 impl<'a> Labels<'a> {
-    fn plan(&self, split: Split, source: Source, shuffle_seed: Option<u64>) -> SplitPlan {
+    fn plan(&self, split: Split, source: Source, options: &Options) -> SplitPlan {
         let mut planned = Vec::with_capacity(source.photos().len());
         let mut left_out = 0;
+        // The labels of ILSVRC2012's test photos were never published.
+        let secret = split == Split::Test && self.devkit.is_none_or(|devkit| devkit.test_truth.is_empty());
         for (photo, index) in source.photos().iter().zip(0..) {
             let class = self.class(split, source.group_of(photo), photo);
             if class.as_ref().is_ok_and(|wnid| self.classes.is_unchosen(wnid)) {
                 left_out += 1;
                 continue;
             }
-            let label = class.ok().and_then(|wnid| self.classes.label(wnid)).unwrap_or(UNKNOWN_LABEL);
+            let label = match class {
+                Ok(wnid) => self.classes.label(wnid).unwrap_or(NO_LABEL),
+                Err(_) if secret => UNKNOWN_LABEL,
+                Err(_) => NO_LABEL,
+            };
             planned.push(Planned { photo: index, label });
         }
-        let seed = shuffle_seed.filter(|_| split == Split::Train);
+        let seed = options.shuffle_seed.filter(|_| split == Split::Train);
         let order = seed.map(|seed| Permutation::new(seed, 0, Purpose::PackOrder, planned.len() as u64));
-        SplitPlan { split, source, planned, order, left_out }
+        let all = planned.len() as u64;
+        let entries = options.limit.map_or(all, |limit| limit.min(all));
+        SplitPlan { split, source, planned, entries, order, left_out }
     }
 
-    /// The WNID of a photo: what it is filed under and, for validation photos, the ground truth of its number.
+    /// The WNID of a photo: what it is filed under and, for other photos than training, the ground truth of its number.
     fn class<'s>(&'s self, split: Split, group: Option<&'s str>, photo: &Photo) -> Result<&'s str, String> {
-        let number = val_number(&photo.name).filter(|_| split != Split::Train);
+        let number = official_number(&photo.name).filter(|&(of, _)| of == split).map(|(_, number)| number);
         let truth = match (self.devkit, number) {
-            (Some(devkit), Some(number)) => devkit.val_synset(number).map(|s| s.wnid.as_str()),
+            (Some(devkit), Some(number)) => devkit.synset_of(split, number).map(|s| s.wnid.as_str()),
             _ => None,
         };
         match (group, truth) {
@@ -241,7 +256,7 @@ impl<'a> Labels<'a> {
             (None, None) => Err(match (number, self.devkit) {
                 (Some(_), None) => "its class is unknown without a devkit".into(),
                 (Some(number), Some(devkit)) => {
-                    let lines = devkit.ground_truth.len();
+                    let lines = devkit.truth(split).len();
                     format!(
                         "its class is unknown: the ground truth has {lines} lines, none for number {number}"
                     )
@@ -276,6 +291,6 @@ fn recipe(splits: &[SplitPlan], classes: &ClassTable, options: &Options) -> Reci
         source: Digest(source.finalize().into()),
         shuffle_seed: options.shuffle_seed,
         shard_records: options.shard_records,
-        options: BTreeMap::new(),
+        options: options.limit.map(|limit| ("limit".to_owned(), limit.to_string())).into_iter().collect(),
     }
 }

@@ -15,6 +15,7 @@ use alexnet_shard::{Digest, Folder, Manifest, Split, State};
 
 use crate::error::Error;
 use crate::estimate::Estimate;
+use crate::part::Part;
 use crate::pipeline::{Pipeline, Work};
 use crate::plan::Plan;
 
@@ -113,13 +114,41 @@ impl Summary {
     }
 }
 
+/// What a run of one part left.
+#[derive(Clone, Debug)]
+pub enum Packed {
+    /// All shards of the set are in the folder: it is complete.
+    Set(Box<Summary>),
+    /// The part's shards are; others are missing.
+    Part {
+        /// Shards of the part.
+        shards: u64,
+        /// Shards in the folder before this run.
+        shards_before: u64,
+        /// Photos this run went through.
+        photos: u64,
+    },
+}
+
 /// Packs what is planned into `run.out`, or what a former run of the same plan left to do.
 ///
 /// # Errors
 /// If the folder belongs to something else, space is short, a source cannot be read or a shard not be written, the
 /// run is stopped, or (if asked for) a photo is bad. Finished shards always stay.
 pub fn pack(plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> Result<Summary, Error> {
-    let estimate = Estimate::new(plan, &run.out)?;
+    match pack_part(plan, run, Part::WHOLE, progress)? {
+        Packed::Set(summary) => Ok(*summary),
+        Packed::Part { .. } => unreachable!("the whole is all shards"),
+    }
+}
+
+/// The same, of one part's shards. If it turns out to be the last of the parts in this folder, the set is completed;
+/// parts in folders of their own are brought together by `alexnet_shard::merge`.
+///
+/// # Errors
+/// As [`pack`].
+pub fn pack_part(plan: &Plan, run: &Run<'_>, part: Part, progress: &dyn Progress) -> Result<Packed, Error> {
+    let estimate = Estimate::of_part(plan, &run.out, part)?;
     if estimate.free_bytes.is_some_and(|free| free < estimate.needed_bytes) {
         let free = estimate.free_bytes.unwrap_or_default();
         return Err(Error::NoSpace { path: run.out.clone(), needed: estimate.needed_bytes, free });
@@ -127,7 +156,8 @@ pub fn pack(plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> Result<Summa
     let folder = Folder::open(&run.out, plan.recipe().digest())?;
     let summary = |photos, shards_before, was_complete| {
         let manifest = Manifest::read(&run.out)?;
-        Ok(Summary { identity: manifest.identity(), manifest, photos, shards_before, was_complete })
+        let identity = manifest.identity();
+        Ok(Packed::Set(Box::new(Summary { identity, manifest, photos, shards_before, was_complete })))
     };
     let finished: HashSet<(Split, u32)> = match folder.state() {
         State::Complete => {
@@ -138,9 +168,17 @@ pub fn pack(plan: &Plan, run: &Run<'_>, progress: &dyn Progress) -> Result<Summa
         State::Partial(finished) => finished.iter().copied().collect(),
         State::Fresh => HashSet::new(),
     };
-    let work = Work::new(plan, &finished);
+    let missing = Work::new(plan, |split, number| !finished.contains(&(split, number)));
+    let work = Work::new(plan, |split, number| !finished.contains(&(split, number)) && part.has(number));
+    let others = missing.shards() - work.shards();
+    let (photos, shards_before) = (work.entries, finished.len() as u64);
     progress.begin(work.entries, work.bytes());
     Pipeline::new(plan, run, &work).run(progress)?;
+    if others > 0 {
+        folder.leave()?;
+        let shards = Work::new(plan, |_, number| part.has(number)).shards();
+        return Ok(Packed::Part { shards, shards_before, photos });
+    }
     folder.complete()?;
-    summary(work.entries, finished.len() as u64, false)
+    summary(photos, shards_before, false)
 }

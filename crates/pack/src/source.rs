@@ -1,18 +1,24 @@
-//! Where the photos come from: an archive in the official layout, or class folders on disk.
+//! Where the photos come from: an archive in the official layout, a folder of class tars, or class folders on disk.
 //!
 //! A [`Source`] is the result of one header walk: name, group (the class it was filed under), offset and length of
 //! every photo, in a stable order, and a digest of exactly that list. Nothing is unpacked; a photo is read by offset.
+//! A file that is another one when it is read than it was at the walk is an error, never another photo.
 //! What a group means, and which photos are packed, is decided by [`crate::Plan`].
 
+mod collect;
+mod file;
 mod folder;
 mod tar;
 
+use std::collections::HashMap;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use self::collect::Collector;
+pub use self::collect::{is_wnid, official_number, val_number};
+use self::file::{Archive, MOST_OPEN, Stamp};
 use crate::error::Error;
 
 /// One photo of a source.
@@ -22,6 +28,8 @@ pub struct Photo {
     pub name: Box<str>,
     /// Index into [`Source::groups`]; `None` if it was filed under no class.
     pub group: Option<u32>,
+    /// Which archive of the source holds it; `None`: it is a file of its own.
+    pub archive: Option<u32>,
     /// Offset of its first byte in the archive; 0 for a file of its own.
     pub offset: u64,
     /// Length in bytes.
@@ -32,10 +40,11 @@ pub struct Photo {
 #[derive(Debug)]
 pub struct Source {
     path: PathBuf,
-    /// The open archive; `None` for class folders.
-    archive: Option<File>,
+    archives: Vec<Archive>,
     groups: Vec<String>,
     photos: Vec<Photo>,
+    /// What the photos' own files were at the walk; in a folder source as long as `photos`, else empty.
+    stamps: Vec<Stamp>,
     /// In a folder source, how many photos lie directly in the root; they come first.
     in_root: usize,
     ignored: u64,
@@ -44,44 +53,44 @@ pub struct Source {
 }
 
 impl Source {
-    /// Walks the headers of a tar archive, or lists a folder of class folders.
+    /// Walks the headers of a tar archive, or lists a folder of class folders or class tars (`n01440764.tar`).
     ///
     /// In an archive a photo's group is the WNID that names its folder, its innermost tar (`n01440764.tar`) or begins
     /// its own name (`n01440764_10026.JPEG`), in this order. Without any WNID it is the tar or else the folder,
-    /// unless the name is an official validation name (`val/ILSVRC2012_val_00000001.JPEG`), which is in no group.
-    /// On disk the class folder is the group whatever its name.
+    /// unless the name is an official one of validation or test (`val/ILSVRC2012_val_00000001.JPEG`), which is in no
+    /// group. On disk the class folder is the group whatever its name.
     ///
     /// # Errors
-    /// If the path cannot be read, is no tar, is truncated or damaged, or holds no photo.
+    /// If the path cannot be read, is no tar, is truncated or damaged, holds a class twice, or holds no photo.
     pub fn open(path: &Path) -> Result<Source, Error> {
         let metadata = fs::metadata(path).map_err(|e| Error::io(path, e))?;
         let mut walk = Collector::default();
-        let archive = if metadata.is_dir() {
-            folder::walk(path, &mut |found| walk.file(found))?;
-            None
-        } else {
-            let file = File::open(path).map_err(|e| Error::io(path, e))?;
-            tar::walk(path, &file, &mut |member| {
-                walk.member(member);
+        let mut archives = Vec::new();
+        if metadata.is_dir() {
+            folder::walk(path, &mut |found| {
+                match found {
+                    folder::Found::File(file) => walk.file(file),
+                    folder::Found::Tar { wnid, path } => {
+                        let number = archives.len() as u32;
+                        let mut archive = walked(&path, Some(wnid), &mut |m| walk.class_tar(m, number))?;
+                        if archives.len() >= MOST_OPEN {
+                            archive.close();
+                        }
+                        archives.push(archive);
+                    }
+                }
                 Ok(())
             })?;
-            Some(file)
-        };
-        let Collector { groups, photos, in_root, ignored, first_ignored, .. } = walk;
+        } else {
+            archives.push(walked(path, None, &mut |member| walk.member(member, 0))?);
+        }
+        let Collector { groups, photos, stamps, in_root, ignored, first_ignored, .. } = walk;
         if photos.is_empty() {
             return Err(Error::NoPhotos { path: path.to_path_buf(), ignored, first: first_ignored });
         }
         let digest = digest(&groups, &photos);
-        Ok(Source {
-            path: path.to_path_buf(),
-            archive,
-            groups,
-            photos,
-            in_root,
-            ignored,
-            first_ignored,
-            digest,
-        })
+        let path = path.to_path_buf();
+        Ok(Source { path, archives, groups, photos, stamps, in_root, ignored, first_ignored, digest })
     }
 
     /// The archive or folder.
@@ -114,14 +123,41 @@ impl Source {
         self.digest
     }
 
+    /// Replaces photos by those of the same names in another archive (`patch_images.tar`), and says how many. Names of
+    /// the patch that are not here are left alone: they are other splits'.
+    ///
+    /// # Errors
+    /// If the patch cannot be read, or is no tar.
+    pub fn patch(&mut self, patch: &Path) -> Result<u64, Error> {
+        let mut walk = Collector::default();
+        let number = self.archives.len() as u32;
+        let archive = walked(patch, None, &mut |member| walk.member(member, number))?;
+        let new: HashMap<&str, &Photo> = walk.photos.iter().map(|photo| (&*photo.name, photo)).collect();
+        let mut hash = Sha256::new_with_prefix(self.digest);
+        let mut replaced = 0u64;
+        for (index, photo) in self.photos.iter_mut().enumerate() {
+            let Some(new) = new.get(&*photo.name) else { continue };
+            (photo.archive, photo.offset, photo.length) = (new.archive, new.offset, new.length);
+            for value in [index as u64, new.offset, new.length] {
+                hash.update(value.to_le_bytes());
+            }
+            replaced += 1;
+        }
+        if replaced > 0 {
+            self.archives.push(archive);
+            self.digest = hash.finalize().into();
+        }
+        Ok(replaced)
+    }
+
     /// The file that holds the bytes of photo `index`.
     ///
     /// # Panics
     /// If there is no such photo.
     pub fn file_of(&self, index: usize) -> PathBuf {
         let photo = &self.photos[index];
-        match (&self.archive, self.group_of(photo)) {
-            (Some(_), _) => self.path.clone(),
+        match (photo.archive, self.group_of(photo)) {
+            (Some(archive), _) => self.archives[archive as usize].path().to_path_buf(),
             (None, Some(folder)) if index >= self.in_root => self.path.join(folder).join(&*photo.name),
             (None, _) => self.path.join(&*photo.name),
         }
@@ -133,122 +169,32 @@ impl Source {
     /// If there is no such photo.
     ///
     /// # Errors
-    /// If the bytes cannot be read, or a file on disk is no longer as long as the walk found it.
+    /// If the bytes cannot be read, or a file of its own is not the one that the walk found. For archives that stay
+    /// open see [`unchanged`](Self::unchanged).
     pub fn read(&self, index: usize, into: &mut Vec<u8>) -> Result<(), Error> {
         let photo = &self.photos[index];
         into.clear();
         into.resize(photo.length as usize, 0);
-        match &self.archive {
-            Some(file) => file.read_exact_at(into, photo.offset).map_err(|source| Error::Read {
-                path: self.path.clone(),
-                offset: photo.offset,
-                length: photo.length,
-                source,
-            }),
-            None => {
-                let path = self.file_of(index);
-                let file = File::open(&path).map_err(|e| Error::io(&path, e))?;
-                let length = file.metadata().map_err(|e| Error::io(&path, e))?.len();
-                if length != photo.length {
-                    let changed = format!("changed while packing: {} bytes, now {length}", photo.length);
-                    return Err(Error::io(&path, std::io::Error::other(changed)));
-                }
-                file.read_exact_at(into, 0).map_err(|source| Error::Read { path, offset: 0, length, source })
-            }
-        }
-    }
-}
-
-#[derive(Default)]
-struct Collector {
-    groups: Vec<String>,
-    by_name: std::collections::HashMap<String, u32>,
-    photos: Vec<Photo>,
-    /// In a folder source, how many photos lie directly in the root; they come first.
-    in_root: usize,
-    ignored: u64,
-    first_ignored: Option<String>,
-}
-
-impl Collector {
-    fn member(&mut self, member: tar::Member) {
-        let mut parts = member.path.rsplit('/');
-        let name = parts.next().unwrap_or_default();
-        let folder = parts.next().filter(|f| !f.is_empty() && *f != ".");
-        if !is_photo(name) || member.path.split('/').any(is_junk_folder) {
-            return self.ignore(&member.path);
-        }
-        let group = group(name, member.tars.last().map(String::as_str), folder);
-        self.photo(name, group, member.offset, member.length);
-    }
-
-    fn file(&mut self, found: folder::Found) {
-        let path = found.folder.as_deref().map(|f| format!("{f}/{}", found.name));
-        if !is_photo(&found.name) || found.folder.as_deref().is_some_and(is_junk_folder) {
-            return self.ignore(path.as_deref().unwrap_or(&found.name));
-        }
-        match &found.folder {
-            // The folder is part of the path here, so it stays the group whatever its name is.
-            Some(folder) => self.photo(&found.name, Some(folder), 0, found.length),
-            None => {
-                self.in_root += 1;
-                self.photo(&found.name, group(&found.name, None, None), 0, found.length);
-            }
+        match photo.archive {
+            Some(archive) => self.archives[archive as usize].read(photo.offset, into),
+            None => file::read_own(&self.file_of(index), &self.stamps[index], into),
         }
     }
 
-    fn photo(&mut self, name: &str, group: Option<&str>, offset: u64, length: u64) {
-        let group = group.map(|group| match self.by_name.get(group) {
-            Some(&known) => known,
-            None => {
-                let number = self.groups.len() as u32;
-                self.groups.push(group.to_owned());
-                self.by_name.insert(group.to_owned(), number);
-                number
-            }
-        });
-        self.photos.push(Photo { name: name.into(), group, offset, length });
-    }
-
-    fn ignore(&mut self, path: &str) {
-        self.ignored += 1;
-        self.first_ignored.get_or_insert_with(|| path.to_owned());
+    /// Holds every open archive to what it was at the walk: whatever was read from it until now is what was planned.
+    ///
+    /// # Errors
+    /// If one has another length or was written to.
+    pub fn unchanged(&self) -> Result<(), Error> {
+        self.archives.iter().try_for_each(Archive::unchanged)
     }
 }
 
-fn is_photo(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map(|(_, extension)| extension);
-    let jpeg = extension.is_some_and(|e| e.eq_ignore_ascii_case("jpeg") || e.eq_ignore_ascii_case("jpg"));
-    jpeg && !name.starts_with('.')
-}
-
-/// Folders that archivers leave behind, holding files that look like photos and are not.
-fn is_junk_folder(part: &str) -> bool {
-    part == "__MACOSX" || part.starts_with("PaxHeader")
-}
-
-fn group<'a>(name: &'a str, tar: Option<&'a str>, folder: Option<&'a str>) -> Option<&'a str> {
-    let prefix = name.split_once('_').map(|(prefix, _)| prefix);
-    let wnid = [folder, tar, prefix].into_iter().flatten().find(|g| is_wnid(g));
-    // Other data sets have classes that are no WNIDs; around official validation names such a folder only collects.
-    wnid.or_else(|| tar.or(folder).filter(|_| val_number(name).is_none()))
-}
-
-/// Whether this is a WordNet id as ImageNet writes it: `n` and eight digits.
-pub fn is_wnid(text: &str) -> bool {
-    text.len() == 9 && text.starts_with('n') && text[1..].bytes().all(|b| b.is_ascii_digit())
-}
-
-/// The number in an official validation name: 347 in `ILSVRC2012_val_00000347.JPEG`. It is the line of the devkit's
-/// ground truth that holds the photo's class, counted from 1.
-pub fn val_number(name: &str) -> Option<u64> {
-    let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
-    let (front, digits) = stem.rsplit_once('_')?;
-    let val = front.starts_with("ILSVRC") && front.ends_with("_val");
-    if !val || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse().ok()
+fn walked(path: &Path, wnid: Option<String>, found: &mut dyn FnMut(tar::Member)) -> Result<Archive, Error> {
+    let file = File::open(path).map_err(|e| Error::io(path, e))?;
+    let archive = Archive::new(path, file)?;
+    archive.walk(wnid, found)?;
+    Ok(archive)
 }
 
 fn digest(groups: &[String], photos: &[Photo]) -> [u8; 32] {

@@ -101,7 +101,19 @@ pub fn train_tar(classes: &[(&str, Vec<Member>)]) -> Vec<u8> {
 
 /// A MAT file whose one variable `synsets` has the official fields used: (id, wnid, words, num_children).
 pub fn meta_mat(rows: &[(u16, &str, &str, u8)]) -> Vec<u8> {
-    let fields = ["ILSVRC2012_ID", "WNID", "words", "num_children"];
+    mat_file(&[synsets("ILSVRC2012_ID", rows)])
+}
+
+/// The same as ILSVRC2010 has it: another name for the ids, and a `cost_matrix` before.
+pub fn meta_mat_2010(rows: &[(u16, &str, &str, u8)]) -> Vec<u8> {
+    let mut cost = Vec::new();
+    array_head(&mut cost, 6, &[1000, 1000], "cost_matrix");
+    element(&mut cost, 2, &(0..1_000_000u32).map(|i| (i % 1001) as u8).collect::<Vec<u8>>());
+    mat_file(&[cost, synsets("ILSVRC2010_ID", rows)])
+}
+
+fn synsets(id_field: &str, rows: &[(u16, &str, &str, u8)]) -> Vec<u8> {
+    let fields = [id_field, "WNID", "words", "num_children"];
     let mut body = Vec::new();
     array_head(&mut body, 2, &[rows.len() as i32, 1], "synsets");
     small(&mut body, 5, &32i32.to_le_bytes());
@@ -115,16 +127,23 @@ pub fn meta_mat(rows: &[(u16, &str, &str, u8)]) -> Vec<u8> {
         }
         matrix(&mut body, 9, &[1, 1], |b| small(b, 2, &[children]));
     }
+    body
+}
+
+/// A file of variables, each a compressed element.
+fn mat_file(variables: &[Vec<u8>]) -> Vec<u8> {
     let mut file = format!("{:<124}", "MATLAB 5.0 MAT-file").into_bytes();
     file.extend([0, 1, b'I', b'M']);
-    let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
-    let mut plain = Vec::new();
-    element(&mut plain, 14, &body);
-    packed.write_all(&plain).unwrap();
-    let packed = packed.finish().unwrap();
-    file.extend(15u32.to_le_bytes());
-    file.extend((packed.len() as u32).to_le_bytes());
-    file.extend(packed);
+    for body in variables {
+        let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
+        let mut plain = Vec::new();
+        element(&mut plain, 14, body);
+        packed.write_all(&plain).unwrap();
+        let packed = packed.finish().unwrap();
+        file.extend(15u32.to_le_bytes());
+        file.extend((packed.len() as u32).to_le_bytes());
+        file.extend(packed);
+    }
     file
 }
 

@@ -1,6 +1,6 @@
 use alexnet_pack::decode::{Decoder, Note};
 
-use crate::archive::{fixture, fixture_pixels, jpeg, real_data};
+use crate::archive::{fixture, fixture_pixels, gzip, jpeg, real_data};
 
 /// Largest and mean difference to Pillow's pixels.
 fn difference(name: &str, rgb: &[u8]) -> (u8, f64) {
@@ -187,4 +187,32 @@ fn real_photos() {
             other => panic!("{}: {other:?}", photo.name),
         }
     }
+}
+
+/// A gzip member is the photo inside it; cut or damaged ones say so; a bomb and gzip in gzip are refused.
+#[test]
+fn gzip_members() {
+    let whole = jpeg(90, 60, 7);
+    let packed = gzip(&whole);
+    let mut decoder = Decoder::new();
+    let plain = decoder.decode(&whole).unwrap().rgb.to_vec();
+    let picture = decoder.decode(&packed).unwrap();
+    assert_eq!((picture.rgb, &picture.note), (&plain[..], &Note::Converted("gzip data unpacked".into())));
+    // The checksum behind the data, one byte of it changed: the photo is whole, the file is not.
+    let mut damaged = packed.clone();
+    let at = damaged.len() - 6;
+    damaged[at] ^= 1;
+    let picture = decoder.decode(&damaged).unwrap();
+    assert_eq!(picture.rgb, plain);
+    assert!(
+        matches!(&picture.note, Note::Repaired(what) if what.contains("damaged gzip")),
+        "{:?}",
+        picture.note
+    );
+    let picture = decoder.decode(&packed[..packed.len() * 3 / 4]).unwrap();
+    assert!(matches!(&picture.note, Note::Repaired(what) if what.contains("gzip") && what.contains("JPEG")));
+    assert!(decoder.decode(&gzip(&packed)).unwrap_err().0.contains("it is gzip data"));
+    assert!(decoder.decode(&packed[..5]).is_err() && decoder.decode(&gzip(b"")).is_err());
+    let bomb = gzip(&vec![0; (alexnet_pack::decode::MAX_ENCODED_BYTES + 5) as usize]);
+    assert!(decoder.decode(&bomb).unwrap_err().0.contains("gzip data of more than"));
 }

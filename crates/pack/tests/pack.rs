@@ -286,8 +286,8 @@ fn a_source_that_shrinks_stops_the_run() {
     let file = std::fs::File::options().write(true).open(world.path("train.tar")).unwrap();
     file.set_len(40_000).unwrap();
     let error = pack(&plan, &world.run("out", 2), &()).unwrap_err();
-    assert!(matches!(error, Error::Read { .. }), "{error}");
-    assert!(error.to_string().contains("train.tar") && error.to_string().contains("offset"), "{error}");
+    assert!(matches!(error, Error::Changed { .. }), "{error}");
+    assert!(error.to_string().contains("train.tar") && error.to_string().contains("has 40000"), "{error}");
 }
 
 #[test]

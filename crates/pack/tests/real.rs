@@ -13,7 +13,7 @@ fn inputs(test: &str) -> Option<Inputs> {
     let train = Source::open(&path("ILSVRC2012_img_train.tar")?).unwrap();
     let val = Source::open(&path("ILSVRC2012_img_val.tar")?).unwrap();
     let devkit = Devkit::read(&path("ILSVRC2012_devkit_t12.tar.gz")?).unwrap();
-    Some(Inputs { train: Some(train), val: Some(val), devkit: Some(devkit) })
+    Some(Inputs { train: Some(train), val: Some(val), test: None, devkit: Some(devkit) })
 }
 
 fn degrees(a: [f64; 3], b: [f64; 3]) -> f64 {

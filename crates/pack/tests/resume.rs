@@ -29,6 +29,7 @@ fn same_bytes_from_elsewhere() {
     std::fs::rename(there.path("train.tar"), there.path("renamed")).unwrap();
     here.pack("out", |_| ());
     let inputs = Inputs {
+        test: None,
         train: Some(Source::open(&there.path("renamed")).unwrap()),
         val: Some(Source::open(&there.path("val.tar")).unwrap()),
         devkit: Some(Devkit::read(&there.path("devkit.tar.gz")).unwrap()),

@@ -125,7 +125,7 @@ fn groups() {
     }
     assert_eq!(source.ignored(), (2, Some("n1/._b.jpg")));
     write(&folder, "n2/z.JPEG", &[1, 2]);
-    assert!(matches!(source.read(4, &mut bytes), Err(Error::Io { .. })), "a changed file is noticed");
+    assert!(matches!(source.read(4, &mut bytes), Err(Error::Changed { .. })), "a changed file is noticed");
 }
 
 fn sound() -> Vec<u8> {

@@ -9,11 +9,17 @@ mod decode;
 /// The devkit: a small one made here, and the real one.
 mod devkit;
 
+/// Each official distribution in a small archive of exactly its layout.
+mod layouts;
+
 /// MAT files written by SciPy, by hand, and hostile ones.
 mod matfile;
 
 /// From archives to a folder of shards: labels, order, report, pictures.
 mod pack;
+
+/// Parts for several machines, merged; the first photos only.
+mod parts;
 
 /// The real archives, packed whole.
 mod real;
@@ -23,6 +29,9 @@ mod resume;
 
 /// Filters and geometry against Pillow and OpenCV.
 mod resize;
+
+/// Sources that change, disks that are full.
+mod safety;
 
 /// Header walks of sound, odd and broken archives, and of folders.
 mod source;

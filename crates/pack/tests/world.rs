@@ -65,6 +65,7 @@ impl World {
 
     pub fn inputs(&self) -> Inputs {
         Inputs {
+            test: None,
             train: Some(Source::open(&self.path("train.tar")).unwrap()),
             val: Some(Source::open(&self.path("val.tar")).unwrap()),
             devkit: Some(Devkit::read(&self.path("devkit.tar.gz")).unwrap()),

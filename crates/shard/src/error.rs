@@ -40,6 +40,8 @@ pub enum Error {
     OtherRecipe { path: PathBuf, expected: Digest, found: Digest },
     #[error("{} is locked: another process is packing into this folder", .path.display())]
     Locked { path: PathBuf },
+    #[error("{} is unfinished: its part is still to be packed", .path.display())]
+    Unfinished { path: PathBuf },
     #[error("{} is already there", .path.display())]
     Exists { path: PathBuf },
     #[error("{}: {problem}", .path.display())]
@@ -53,7 +55,12 @@ impl Error {
             Error::Io { source, .. } => match source.kind() {
                 io::ErrorKind::NotFound => "check the path",
                 io::ErrorKind::PermissionDenied => "check who may read and write there",
-                io::ErrorKind::StorageFull => "free some space and run the same command again: it goes on",
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    "free some space and run the same command again: it goes on"
+                }
+                io::ErrorKind::FileTooLarge => {
+                    "raise the limit on the size of files (ulimit -f) and run the same command again: it goes on"
+                }
                 io::ErrorKind::NotADirectory => "name a folder",
                 _ => return None,
             },
@@ -82,6 +89,7 @@ impl Error {
                 "source and options differ from those this folder was begun with: name another output folder, \
                  or repeat the first command's options"
             }
+            Error::Unfinished { .. } => "run the command that packs this part again: it goes on; then merge",
             Error::Locked { .. } => "wait for the other process, or name another output folder",
             Error::Exists { .. } | Error::Plan { .. } => return None,
         };

@@ -149,6 +149,14 @@ impl Folder {
         Ok(identity)
     }
 
+    /// Gives the lock up and leaves the folder as it is: a part of a set, without a manifest.
+    ///
+    /// # Errors
+    /// If the lock file cannot be removed.
+    pub fn leave(mut self) -> Result<(), Error> {
+        self.remove_lock()
+    }
+
     /// Removes the lock file. On systems that do not remove locked files, the lock is given up first.
     fn remove_lock(&mut self) -> Result<(), Error> {
         if cfg!(not(unix)) {

@@ -99,6 +99,13 @@ impl Facts {
     }
 }
 
+impl Facts {
+    /// Identity of the shard.
+    pub(crate) fn identity(&self) -> Digest {
+        self.identity
+    }
+}
+
 impl Manifest {
     /// The manifest and the report that these shards make. Shards come in any order; `dir` is for errors.
     ///

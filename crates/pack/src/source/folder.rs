@@ -1,40 +1,65 @@
-//! Class folders on disk: `root/<class>/<photo>.JPEG`, or photos directly in `root`.
+//! Class folders on disk: `root/<class>/<photo>.JPEG`, class tars `root/<WNID>.tar`, or photos directly in `root`.
 //!
 //! The order is that of the names as bytes, so it does not depend on the file system. Links are followed; folders
 //! below a class folder are not entered.
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::file::Stamp;
+use super::is_wnid;
 use crate::error::Error;
 
-/// One file found.
-pub(super) struct Found {
+/// A file that is no class tar.
+pub(super) struct File {
     /// Name of the class folder; `None` for a file directly in the root.
     pub folder: Option<String>,
     /// Name of the file.
     pub name: String,
-    /// Its length in bytes.
-    pub length: u64,
+    /// What it is now.
+    pub stamp: Stamp,
+}
+
+/// One thing found.
+pub(super) enum Found {
+    File(File),
+    /// A tar in the root that is named by a WNID.
+    Tar {
+        wnid: String,
+        path: PathBuf,
+    },
 }
 
 /// Calls `found` for each file, classes in order of their names, files in order of theirs; the root's own files
 /// come first.
-pub(super) fn walk(root: &Path, found: &mut dyn FnMut(Found)) -> Result<(), Error> {
+pub(super) fn walk(root: &Path, found: &mut dyn FnMut(Found) -> Result<(), Error>) -> Result<(), Error> {
     let (folders, files) = list(root)?;
-    for (name, length) in files {
-        found(Found { folder: None, name, length });
+    let mut classes: Vec<(String, bool)> = folders.into_iter().map(|name| (name, false)).collect();
+    for (name, stamp) in files {
+        match name.strip_suffix(".tar").filter(|stem| is_wnid(stem)) {
+            Some(wnid) => classes.push((wnid.to_owned(), true)),
+            None => found(Found::File(File { folder: None, name, stamp }))?,
+        }
     }
-    for folder in folders {
-        for (name, length) in list(&root.join(&folder))?.1 {
-            found(Found { folder: Some(folder.clone()), name, length });
+    classes.sort_unstable();
+    if let Some(twice) = classes.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(Error::ClassTwice { path: root.to_path_buf(), wnid: twice[0].0.clone() });
+    }
+    for (class, is_tar) in classes {
+        if is_tar {
+            let path = root.join(format!("{class}.tar"));
+            found(Found::Tar { wnid: class, path })?;
+            continue;
+        }
+        for (name, stamp) in list(&root.join(&class))?.1 {
+            found(Found::File(File { folder: Some(class.clone()), name, stamp }))?;
         }
     }
     Ok(())
 }
 
-type Listing = (Vec<String>, Vec<(String, u64)>);
+type Listing = (Vec<String>, Vec<(String, Stamp)>);
 
 fn list(folder: &Path) -> Result<Listing, Error> {
     let (mut folders, mut files) = (Vec::new(), Vec::new());
@@ -46,10 +71,10 @@ fn list(folder: &Path) -> Result<Listing, Error> {
         if metadata.is_dir() {
             folders.push(name);
         } else if metadata.is_file() {
-            files.push((name, metadata.len()));
+            files.push((name, Stamp::of(&metadata)));
         }
     }
     folders.sort_unstable();
-    files.sort_unstable();
+    files.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     Ok((folders, files))
 }

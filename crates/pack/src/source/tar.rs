@@ -32,20 +32,22 @@ pub(super) struct Member {
     pub length: u64,
 }
 
-/// Calls `found` for each regular file in archive order, entering members named `*.tar`.
+/// Calls `found` for each regular file in archive order, entering members named `*.tar`. `outer` is the name without
+/// `.tar` of the archive itself, if that counts as one of the tars a member lies in.
 pub(super) fn walk(
     path: &Path,
     file: &File,
-    found: &mut dyn FnMut(Member) -> Result<(), Error>,
+    outer: Option<String>,
+    found: &mut dyn FnMut(Member),
 ) -> Result<(), Error> {
     let end = file.metadata().map_err(|e| Error::io(path, e))?.len();
-    Walk { path, file, found, tars: Vec::new() }.archive(0, end)
+    Walk { path, file, found, tars: outer.into_iter().collect() }.archive(0, end)
 }
 
 struct Walk<'a> {
     path: &'a Path,
     file: &'a File,
-    found: &'a mut dyn FnMut(Member) -> Result<(), Error>,
+    found: &'a mut dyn FnMut(Member),
     tars: Vec<String>,
 }
 
@@ -118,7 +120,8 @@ impl Walk<'_> {
             self.tars.pop();
             return Ok(());
         }
-        (self.found)(Member { path, tars: self.tars.clone(), offset, length })
+        (self.found)(Member { path, tars: self.tars.clone(), offset, length });
+        Ok(())
     }
 
     /// The header at `at`, or `None` at the end marker.
