@@ -244,7 +244,7 @@ fn every_operation_agrees_with_the_oracle() {
             }
         }
     }
-    assert_eq!(agreed.len(), 10, "kinds of operations");
+    assert_eq!(agreed.len(), 11, "kinds of operations");
 }
 
 #[test]
