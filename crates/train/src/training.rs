@@ -95,7 +95,11 @@ impl Job {
         [width, height]
     }
 
-    fn loader(&self, state: &State, noise: bool) -> Result<Loader, Error> {
+    /// The batches of the epoch in which `state` stands, from its batch on; `noise` says whether lighting is on.
+    ///
+    /// # Errors
+    /// The records are smaller than the network's input, or the loader cannot start.
+    pub fn loader(&self, state: &State, noise: bool) -> Result<Loader, Error> {
         let (record, crop) = (self.records.size(), self.crop());
         let lighting = if noise { self.colour.lighting(&self.recipe.input) } else { None };
         let augment = self.colour.augment(&self.recipe.input, record, &self.net, lighting.is_some());
@@ -117,7 +121,7 @@ impl Job {
     }
 
     /// The update rule at `rates` for a global batch.
-    fn rule<B: Backend>(&self, network: &Network<B>, rates: &Rates, global_batch: u64) -> UpdateRule {
+    pub fn rule<B: Backend>(&self, network: &Network<B>, rates: &Rates, global_batch: u64) -> UpdateRule {
         let decay = f64::from(self.recipe.weight_decay);
         let rate = |name: &str| {
             let (layer, kind) = name.split_once('.').unwrap_or((name, ""));
