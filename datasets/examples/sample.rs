@@ -1,5 +1,5 @@
 //! Writes the built-in sample's archives into a folder: `cargo run --release --example sample -- FOLDER [SEED [TRAIN]]`,
-//! with TRAIN training photos a class.
+//! with TRAIN training photos a class and a quarter of that for validation.
 
 use std::path::Path;
 
@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     if let Some(photos) = arguments.next() {
         options.train_per_class = photos.parse()?;
+        options.val_per_class = options.train_per_class.div_ceil(4);
     }
     let start = std::time::Instant::now();
     let archives = generate(Path::new(&folder), &options, &mut |_| {})?;
