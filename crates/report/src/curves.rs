@@ -13,7 +13,7 @@ const WIDTH: f64 = 720.0;
 const PANEL: f64 = 240.0;
 const LEFT: f64 = 56.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 36.0;
+const TOP: f64 = 48.0;
 const GAP: f64 = 44.0;
 
 /// A line of a panel: (epoch, value).

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
-use alexnet_load::{Config, Drawer, Order, Plan, Rank, Records, Stages, Subset, View};
+use alexnet_load::{Config, Drawer, Loader, Order, Plan, Rank, Records, Stages, Subset, View};
 use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, UpdateRule};
 
 use crate::error::Error;
@@ -96,13 +96,25 @@ impl Job {
         [width, height]
     }
 
+    /// The batches of the epoch in which `state` stands, from its batch on; `noise` says whether lighting is on.
+    ///
+    /// # Errors
+    /// The records are smaller than the network's input, or the loader cannot start.
+    pub fn loader(&self, state: &State, noise: bool) -> Result<Loader, Error> {
+        Ok(Loader::new(self.records.clone(), self.loading(state, noise)?)?)
+    }
+
     fn feed<B: Backend>(&self, network: &mut Network<B>, state: &State, noise: bool) -> Result<Feed, Error> {
+        Feed::new(network, self.records.clone(), self.loading(state, noise)?)
+    }
+
+    fn loading(&self, state: &State, noise: bool) -> Result<Config, Error> {
         let (record, crop) = (self.records.size(), self.crop());
         let lighting = if noise { self.colour.lighting(&self.recipe.input) } else { None };
         let augment = self.colour.augment(&self.recipe.input, record, &self.net, lighting.is_some());
         augment.check()?;
         let slack = [(record[0] - crop[0]) as u32, (record[1] - crop[1]) as u32];
-        let config = Config {
+        Ok(Config {
             plan: self.plan(),
             drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting },
             augment,
@@ -111,12 +123,11 @@ impl Job {
             threads: self.loader_threads,
             slots: 3,
             labelled: true,
-        };
-        Feed::new(network, self.records.clone(), config)
+        })
     }
 
     /// The update rule at `rates` for a global batch.
-    fn rule<B: Backend>(&self, network: &Network<B>, rates: &Rates, global_batch: u64) -> UpdateRule {
+    pub fn rule<B: Backend>(&self, network: &Network<B>, rates: &Rates, global_batch: u64) -> UpdateRule {
         let decay = f64::from(self.recipe.weight_decay);
         let rate = |name: &str| {
             let (layer, kind) = name.split_once('.').unwrap_or((name, ""));
