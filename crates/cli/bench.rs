@@ -1,12 +1,19 @@
 //! `loader-bench`: how fast the loader is on this machine, and what bounds it.
+//!
+//! Every rate stands beside that of a bare loop of as many threads, measured in the same process right after it, so
+//! that shares of the bound survive a machine that others use too.
+
+mod chart;
+mod rate;
+mod sheet;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use alexnet_load::{
-    Augment, Config, Drawer, Layout, Lighting, Loader, Mean, Order, Output, Plan, Rank, SplitOf, Stages,
-    Subset, View,
+    Augment, Checked, Config, Drawer, Layout, Lighting, Loader, Mean, Order, Output, Path, Plan, Rank,
+    Records, SplitOf, Subset, View,
 };
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
@@ -14,6 +21,7 @@ use anyhow::Context;
 use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
+use self::rate::{Rate, Windows, disk_bytes};
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
 
@@ -41,9 +49,27 @@ pub struct Args {
     /// Order of the dimensions in memory
     #[arg(long, value_enum, default_value = "nchw")]
     layout: LayoutName,
-    /// Seconds to measure, after a warm-up of a tenth of that
+    /// Seconds to measure, after a warm-up of a tenth of that, not counting the bound
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
+    /// Parts into which the seconds are divided; the median counts
+    #[arg(long, default_value_t = 5)]
+    repetitions: usize,
+    /// Measure 1, 2, 4 … threads as well
+    #[arg(long)]
+    sweep: bool,
+    /// Draw rate and bound against threads (with --sweep), as SVG
+    #[arg(long, value_name = "FILE", requires = "sweep")]
+    svg: Option<PathBuf>,
+    /// Take batches no faster than a consumer of so many images a second, and report how long it waited
+    #[arg(long, value_name = "RATE")]
+    consumer: Option<f64>,
+    /// Test each record's checksum at its first touch
+    #[arg(long, value_enum, default_value = "never")]
+    check: CheckName,
+    /// Draw one photo under 32 draws, as PNG, and measure nothing
+    #[arg(long, value_name = "FILE")]
+    show: Option<PathBuf>,
     /// Seed of order and draws
     #[arg(long, default_value_t = 2012)]
     seed: u64,
@@ -64,6 +90,12 @@ enum OutputName {
     F32,
 }
 
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum CheckName {
+    Never,
+    FirstEpoch,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum LayoutName {
     Nchw,
@@ -72,56 +104,80 @@ enum LayoutName {
 
 #[derive(Serialize)]
 struct Report {
-    images_per_second: f64,
-    images_per_second_per_thread: f64,
-    threads: usize,
+    #[serde(flatten)]
+    rate: Rate,
     batch: u32,
     output: String,
     layout: String,
+    /// The instruction set that was used.
+    path: &'static str,
     first_batch_ms: f64,
-    bytes_out_per_second: f64,
     ring_bytes: usize,
-    stages: Stages,
+    /// What the process read from disk meanwhile; absent where the system does not say.
+    disk_bytes: Option<u64>,
+    /// The same for other numbers of threads.
+    sweep: Vec<Rate>,
 }
 
 /// Runs the program.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    if !args.seconds.is_finite() || args.seconds <= 0.0 {
-        return Err(Refusal::new(format!("--seconds {}", args.seconds), "give a positive number").into());
+    for (name, value) in [("--seconds", Some(args.seconds)), ("--consumer", args.consumer)] {
+        if let Some(value) = value.filter(|v| !v.is_finite() || *v <= 0.0) {
+            return Err(Refusal::new(format!("{name} {value}"), "give a positive number").into());
+        }
     }
     let access = if args.pread { Access::Read } else { Access::Map };
     let start = Instant::now();
     let set = Arc::new(ShardSet::open(&args.shards, access)?);
-    let records = Arc::new(SplitOf::new(set, args.split)?);
-    let config = config(&args, &records)?;
-    let (threads, ring_bytes) = (config.threads, config.ring_bytes());
-    let (output, layout) = (config.augment.output, config.augment.layout);
-    let mut loader = Loader::new(records, config)?;
+    let split = SplitOf::new(set, args.split)?;
+    let config = config(&args, &split)?;
+    let mut records: Arc<dyn Records> = Arc::new(split);
+    if args.check == CheckName::FirstEpoch {
+        records = Arc::new(Checked::new(records));
+    }
+    if let Some(file) = &args.show {
+        sheet::draw(&*records, &config, file)?;
+        say(format_args!("{}: one photo under {} draws", file.display(), sheet::DRAWS))?;
+        return Ok(Exit::Done);
+    }
+    let mut loader = Loader::new(records.clone(), config.clone())?;
     let first = loader.next().context("the loader delivered no batch")??;
     let first_batch_ms = start.elapsed().as_secs_f64() * 1e3;
     drop(first);
-
-    pull(&mut loader, Duration::from_secs_f64(args.seconds / 10.0))?;
-    let before = loader.stages();
-    let start = Instant::now();
-    let (images, bytes) = pull(&mut loader, Duration::from_secs_f64(args.seconds))?;
-    let seconds = start.elapsed().as_secs_f64();
+    let windows =
+        Windows { seconds: args.seconds, repetitions: args.repetitions.max(1), consumer: args.consumer };
+    let disk = disk_bytes();
+    let rate = windows.measure(&mut loader, &*records, &config)?;
+    let disk_bytes = disk_bytes().zip(disk).map(|(after, before)| after - before);
+    drop(loader);
+    let mut sweep = vec![];
+    if args.sweep {
+        let fewer = std::iter::successors(Some(1), |n| Some(n * 2)).take_while(|n| *n < config.threads);
+        for threads in fewer {
+            let config = Config { threads, ..config.clone() };
+            let mut loader = Loader::new(records.clone(), config.clone())?;
+            sweep.push(windows.measure(&mut loader, &*records, &config)?);
+        }
+    }
     let report = Report {
-        images_per_second: images as f64 / seconds,
-        images_per_second_per_thread: images as f64 / seconds / threads as f64,
-        threads,
+        rate,
         batch: args.batch,
-        output: format!("{output:?}").to_lowercase(),
-        layout: format!("{layout:?}").to_lowercase(),
+        output: format!("{:?}", config.augment.output).to_lowercase(),
+        layout: format!("{:?}", config.augment.layout).to_lowercase(),
+        path: Path::best().name(),
         first_batch_ms,
-        bytes_out_per_second: bytes as f64 / seconds,
-        ring_bytes,
-        stages: difference(loader.stages(), before),
+        ring_bytes: config.ring_bytes(),
+        disk_bytes,
+        sweep,
     };
+    if let Some(file) = &args.svg {
+        let all: Vec<&Rate> = report.sweep.iter().chain([&report.rate]).collect();
+        std::fs::write(file, chart::svg(&all)).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     if args.json {
         say(serde_json::to_string_pretty(&report)?)?;
     } else {
-        print(&report)?;
+        print(&report, args.consumer)?;
     }
     Ok(Exit::Done)
 }
@@ -177,46 +233,55 @@ fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
     })
 }
 
-/// Takes batches for `length`; gives images and bytes.
-fn pull(loader: &mut Loader, length: Duration) -> anyhow::Result<(u64, u64)> {
-    let (start, mut images, mut bytes) = (Instant::now(), 0, 0);
-    while start.elapsed() < length {
-        let batch = loader.next().context("the loader stopped")??;
-        images += batch.len() as u64;
-        bytes += batch.bytes().len() as u64;
+fn print(report: &Report, consumer: Option<f64>) -> anyhow::Result<()> {
+    for rate in report.sweep.iter().chain([&report.rate]) {
+        say(format_args!(
+            "{:.0} images/s with {} threads ({:.0} a thread; median of {}, spread {:.0} %), {:.0} % of the bare loop's {:.0}",
+            rate.images_per_second,
+            rate.threads,
+            rate.images_per_second_per_thread,
+            rate.runs.len(),
+            rate.spread * 100.0,
+            rate.share_of_bound * 100.0,
+            rate.bound_images_per_second,
+        ))?;
     }
-    Ok((images, bytes))
-}
-
-fn difference(after: Stages, before: Stages) -> Stages {
-    Stages {
-        work_seconds: after.work_seconds - before.work_seconds,
-        blocked_seconds: after.blocked_seconds - before.blocked_seconds,
-        starved_seconds: after.starved_seconds - before.starved_seconds,
-        samples: after.samples - before.samples,
-    }
-}
-
-fn print(report: &Report) -> anyhow::Result<()> {
+    let rate = &report.rate;
     say(format_args!(
-        "{:.0} images/s with {} threads ({:.0} a thread), batches of {}, {} {}",
-        report.images_per_second,
-        report.threads,
-        report.images_per_second_per_thread,
+        "batches of {}, {} {} by {}; {}/s in, {}/s out; memcpy {}/s",
         report.batch,
         report.output,
-        report.layout
+        report.layout,
+        report.path,
+        size(rate.bytes_in_per_second as u64),
+        size(rate.bytes_out_per_second as u64),
+        size(rate.copy_bytes_per_second as u64),
     ))?;
     say(format_args!(
-        "{}/s out, first batch after {:.1} ms, ring of {}",
-        size(report.bytes_out_per_second as u64),
+        "first batch after {:.1} ms, ring of {}",
         report.first_batch_ms,
         size(report.ring_bytes as u64)
     ))?;
-    let s = &report.stages;
-    let bound = if s.blocked_seconds > s.work_seconds { "the consumer" } else { "the loader's threads" };
-    say(format_args!(
-        "worked {:.1} s, waited for the consumer {:.1} s, made it wait {:.1} s: bounded by {bound}",
-        s.work_seconds, s.blocked_seconds, s.starved_seconds
-    ))
+    if let Some(consumer) = consumer {
+        say(format_args!(
+            "a consumer of {consumer:.0} images/s waited {:.1} % of the time",
+            rate.stalled * 100.0
+        ))?;
+    }
+    say(format_args!("bounded by {}", bound(report)))
+}
+
+/// What bounded the run.
+fn bound(report: &Report) -> &'static str {
+    let (rate, stages) = (&report.rate, &report.rate.stages);
+    let read = rate.bytes_in_per_second * rate.seconds;
+    if stages.blocked_seconds > stages.starved_seconds {
+        "the consumer"
+    } else if report.disk_bytes.is_some_and(|disk| disk as f64 > 0.1 * read) {
+        "the disk"
+    } else if rate.share_of_bound > 0.75 {
+        "memory"
+    } else {
+        "the loader's threads"
+    }
 }

@@ -1,17 +1,19 @@
 //! What this machine's memory allows: bare loops over as many bytes as a sample has, with nothing to decide.
 //!
 //! A loader cannot be faster than reading every cropped byte once and writing every value once, past the cache. These
-//! loops do just that, in order, without crop, mirror, mean or lighting; a loader's rate is measured against theirs
-//! in the same process and on as many threads.
+//! loops do just that with the loader's own records, one after the other, without crop, mirror, mean or lighting; a
+//! loader's rate is measured against theirs in the same process and on as many threads. That they read the records
+//! themselves matters: a small buffer stays in the cache, where a set of photos never is.
 #![allow(unsafe_code)]
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use crate::augment::Output;
+use crate::records::Records;
 use crate::ring::{HeapMemory, Memory};
 
-/// Samples that each thread of a bare loop reads and writes in turn: far more than its cache holds.
+/// Samples that each thread of a bare loop writes in turn: far more than its cache holds.
 const SAMPLES: usize = 128;
 /// Values widened at a time.
 const STEP: usize = 64;
@@ -26,41 +28,56 @@ pub enum Bare {
 }
 
 impl Bare {
-    /// Samples a second that `threads` threads make of `values` bytes each, for about `length`.
-    pub fn rate(self, values: usize, threads: usize, length: Duration) -> f64 {
-        let values = values.next_multiple_of(STEP);
+    /// Samples a second that `threads` threads make of the first `values` bytes of each record, for about `length`.
+    ///
+    /// # Errors
+    /// If a record cannot be read.
+    pub fn rate(
+        self,
+        records: &dyn Records,
+        values: usize,
+        threads: usize,
+        length: Duration,
+    ) -> Result<f64, alexnet_shard::Error> {
+        let values = values / STEP * STEP;
         let out = match self {
             Bare::Widen(output) => values * output.bytes(),
             Bare::Copy => values,
         };
         let (start, end) = (Barrier::new(threads), Barrier::new(threads));
-        let work = || {
-            let mut source = HeapMemory::new(SAMPLES * values);
-            let mut sink = HeapMemory::new(SAMPLES * out);
-            // Writing gives both their pages, so that the loop measures none of that.
-            source.bytes_mut().fill(117);
+        let work = &|first: usize| {
+            let (mut scratch, mut sink) = (Vec::new(), HeapMemory::new(SAMPLES * out));
+            // Writing gives it its pages, so that the loop measures none of that.
             sink.bytes_mut().fill(1);
             start.wait();
             let (begin, mut samples) = (Instant::now(), 0usize);
-            while begin.elapsed() < length {
-                for (from, to) in
-                    source.bytes().chunks_exact(values).zip(sink.bytes_mut().chunks_exact_mut(out))
-                {
-                    match self {
-                        Bare::Widen(output) => widen(output, from, to),
-                        Bare::Copy => to.copy_from_slice(from),
+            let mut run = || {
+                while begin.elapsed() < length {
+                    for to in sink.bytes_mut().chunks_exact_mut(out.max(1)) {
+                        let record = (first + samples * threads) as u64 % records.len();
+                        let from = &records.record(record, &mut scratch)?[..values];
+                        match self {
+                            Bare::Widen(output) => widen(output, from, to),
+                            Bare::Copy => to.copy_from_slice(from),
+                        }
+                        samples += 1;
                     }
                 }
-                samples += SAMPLES;
-            }
+                Ok(())
+            };
+            let result = run();
             let rate = samples as f64 / begin.elapsed().as_secs_f64();
             std::hint::black_box(sink.bytes());
             end.wait();
-            rate
+            result.map(|()| rate)
         };
         std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            threads.into_iter().map(|t| t.join().unwrap_or(0.0)).sum()
+            let threads: Vec<_> = (0..threads).map(|first| scope.spawn(move || work(first))).collect();
+            // Nothing in a bare loop panics but `records`, and then its panic is passed on.
+            threads
+                .into_iter()
+                .map(|t| t.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+                .sum()
         })
     }
 }
