@@ -103,7 +103,7 @@ def main():
         moved = np.linalg.norm(final[name] - first[name]) / np.linalg.norm(final[name])
         print(f"{name:<14} {off:.1e} apart in norm; training moved it by {moved:.1e}")
     for (name, weight), (_, bias) in zip(parameters[::2], parameters[1::2]):
-        both = [np.linalg.norm(weight.detach() - final[name]), np.linalg.norm(bias.detach() - final[name[:-6] + "bias"])]
+        both = [np.linalg.norm(w.detach().numpy() - final[n]) for n, w in ((name, weight), (name[:-6] + "bias", bias))]
         if np.linalg.norm(both) > 1e-3 * np.linalg.norm(final[name]):
             bad.append(name)
     if bad:
