@@ -44,7 +44,7 @@ impl Bare {
             Bare::Widen(output) => values * output.bytes(),
             Bare::Copy => values,
         };
-        let (start, end) = (Barrier::new(threads), Barrier::new(threads));
+        let start = Barrier::new(threads);
         let work = &|first: usize| {
             let (mut scratch, mut sink) = (Vec::new(), HeapMemory::new(SAMPLES * out));
             // Writing gives it its pages, so that the loop measures none of that.
@@ -68,7 +68,6 @@ impl Bare {
             let result = run();
             let rate = samples as f64 / begin.elapsed().as_secs_f64();
             std::hint::black_box(sink.bytes());
-            end.wait();
             result.map(|()| rate)
         };
         std::thread::scope(|scope| {

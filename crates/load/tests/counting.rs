@@ -1,4 +1,5 @@
-//! Nothing is allocated once a loader runs: neither for a batch nor for a sample: counted over many batches, on all threads, through both ways of reading.
+//! Nothing is allocated once a loader runs, neither for a batch nor for a sample: counted over many batches, on all
+//! threads, for lent and for copied records.
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout as Block, System};
