@@ -1,5 +1,5 @@
 //! Reading one shard. Opening checks the header, the index and every offset in it; after that a look at a record is a
-//! bounds check and a slice. Record bytes are not checked at opening (that is [`verify`](crate::verify)'s work, or
+//! bounds check and a slice. Record bytes are not checked at opening (that is [`verify`](crate::verify())'s work, or
 //! [`Shard::check_record`]'s for one).
 
 use crate::class::Class;
