@@ -69,7 +69,7 @@ fn project(colour: Vector) -> [f64; 3] {
     let (x, y) = ((r - b) / 2f64.sqrt(), (r - 2.0 * g + b) / 6f64.sqrt());
     let (across, away) = (azimuth.cos() * x + azimuth.sin() * y, azimuth.cos() * y - azimuth.sin() * x);
     let centre = GAP as f64 + PANEL as f64 / 2.0;
-    let scale = PANEL as f64 / 466.0;
+    let scale = PANEL as f64 / 530.0;
     let lifted = elevation.cos() * up + elevation.sin() * away;
     let depth = elevation.cos() * away - elevation.sin() * up;
     [2.0 * (centre + scale * across), 2.0 * (centre - scale * lifted), depth]

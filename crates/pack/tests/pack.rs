@@ -316,3 +316,31 @@ fn records_as_pictures() {
     assert!(contact_sheet(train, Sheet { columns: 0, ..sheet }, &png).is_err());
     assert!(contact_sheet(train, Sheet { columns: u32::MAX, rows: u32::MAX, tile: 0 }, &png).is_err());
 }
+
+/// The portrait shows the photo as it is, and with the shift added; the same set gives the same picture.
+#[test]
+fn portraits() {
+    let world = World::new();
+    let (_, set) = world.pack("out", |o| o.size = 64);
+    let train = set.split(Split::Train).unwrap();
+    let statistics = alexnet_pack::pca::Statistics::from_moments(&train.moments()).unwrap();
+    let shifts = [[30.0, -20.0, 0.4], [300.0, 300.0, 300.0]];
+    let (one, two) = (world.path("one.png"), world.path("two.png"));
+    alexnet_pack::portrait(train, &statistics, 9, &shifts, &one).unwrap();
+    alexnet_pack::portrait(train, &statistics, 9, &shifts, &two).unwrap();
+    assert_eq!(std::fs::read(&one).unwrap(), std::fs::read(&two).unwrap());
+    let image = image::open(&one).unwrap().into_rgb8();
+    let record = record(&set, Split::Train, 9);
+    // The middle of each tile is within a few levels of the middle of the record, which is smooth, with the shift added.
+    let tile = (720 - 3 * 8) / 4;
+    for (place, shift) in [[0.0; 3], shifts[0], shifts[1]].iter().enumerate() {
+        let x = 720 + 24 + place as u32 * (tile + 8) + tile / 2;
+        let pixel = image.get_pixel(x, 8 + tile / 2);
+        for c in 0..3 {
+            let expected = (f32::from(record[(32 * 64 + 32) * 3 + c]) + shift[c]).clamp(0.0, 255.0);
+            let found = f32::from(pixel[c]);
+            assert!((found - expected).abs() < 12.0, "light {place}, component {c}: {found} for {expected}");
+        }
+    }
+    assert!(alexnet_pack::portrait(train, &statistics, 1000, &shifts, &one).is_err());
+}

@@ -3,6 +3,11 @@
 /// Archives in the official layout, made here; where fixtures and real data are.
 mod archive;
 
+/// What fuzzing tries, as ordinary tests.
+mod corpus;
+#[path = "../../../fuzz/surfaces.rs"]
+mod surfaces;
+
 /// The formats photos come in, against what Pillow made of the same files.
 mod decode;
 

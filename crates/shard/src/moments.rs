@@ -4,6 +4,8 @@
 //! order: that is what makes the statistics of a set independent of threads and shards. What is made of them is
 //! `alexnet_pack::pca`'s business.
 
+use pulp::{Arch, Simd, WithSimd};
+
 /// Sums over pixels x = (R, G, B), components 0..=255.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moments {
@@ -15,29 +17,18 @@ pub struct Moments {
     pub products: [u64; 6],
 }
 
-/// Bytes of a block that stays in the first cache while three loops pass over it; a multiple of [`LANES`] and 3.
-const BLOCK: usize = 12 * 1024;
-/// Byte positions that have their own accumulators; a multiple of 3, so that each position is always one component.
-const LANES: usize = 48;
+/// Pixels whose components are taken apart at a time: they stay in the first cache, and no sum of theirs leaves u32.
+const BLOCK: usize = 1024;
 
 impl Moments {
-    /// The moments of a record: RGB, one byte per component. The loops vectorise; a 256×256 record costs a few
-    /// hundredths of what decoding its photo did.
+    /// The moments of a record: RGB, one byte per component. The loops vectorise, for the widest registers that this
+    /// machine has; a 256×256 record costs about a hundredth of what decoding its photo did.
     ///
     /// # Panics
     /// If the record is not a whole number of pixels.
     pub fn of(record: &[u8]) -> Self {
         assert!(record.len().is_multiple_of(3), "{} bytes are not whole RGB pixels", record.len());
-        let mut total = Moments::default();
-        let mut rest = record;
-        // A block also reads two bytes past its end (the neighbours of its last byte), so the end of the record is
-        // left to the slow path.
-        while rest.len() >= LANES + 2 {
-            let bytes = ((rest.len() - 2) / LANES * LANES).min(BLOCK);
-            total.add_block(&rest[..bytes + 2]);
-            rest = &rest[bytes..];
-        }
-        total.merge(&Moments::of_slow(rest))
+        Arch::new().dispatch(Whole(record))
     }
 
     /// The same, pixel by pixel: the oracle of [`of`](Self::of).
@@ -56,26 +47,22 @@ impl Moments {
         moments
     }
 
-    /// Adds the pixels of `block` without its last two bytes; they are only the last byte's neighbours.
+    /// Adds [`BLOCK`] pixels.
+    #[inline(always)]
     fn add_block(&mut self, block: &[u8]) {
-        let bytes = block.len() - 2;
-        let sum = lanes(block, bytes, |x, _, _| x);
-        let square = lanes(block, bytes, |x, _, _| x * x);
-        let next = lanes(block, bytes, |x, y, _| x * y);
-        let after = lanes(block, bytes, |x, _, z| x * z);
-        // Component at position p is p mod 3, so position 0 mod 3 has R·R, R·G (next), R·B (after), position 1 has
-        // G·G, G·B, and position 2 has B·B; the other products cross two pixels and are dropped.
-        let of = |lanes: &[u32; LANES], phase: usize| -> u64 {
-            lanes.iter().skip(phase).step_by(3).map(|&lane| u64::from(lane)).sum()
-        };
-        self.pixels += bytes as u64 / 3;
-        for (c, total) in self.sum.iter_mut().enumerate() {
-            *total += of(&sum, c);
+        let (mut r, mut g, mut b) = ([0i16; BLOCK], [0i16; BLOCK], [0i16; BLOCK]);
+        for (i, pixel) in block.as_chunks::<3>().0.iter().enumerate().take(BLOCK) {
+            (r[i], g[i], b[i]) = (pixel[0].into(), pixel[1].into(), pixel[2].into());
         }
-        let products =
-            [of(&square, 0), of(&next, 0), of(&after, 0), of(&square, 1), of(&next, 1), of(&square, 2)];
-        for (total, product) in self.products.iter_mut().zip(products) {
-            *total += product;
+        self.pixels += BLOCK as u64;
+        for (total, x) in self.sum.iter_mut().zip([&r, &g, &b]) {
+            *total += u64::from(x.iter().map(|&x| x.cast_unsigned() as u32).sum::<u32>());
+        }
+        let pairs = [(&r, &r), (&r, &g), (&r, &b), (&g, &g), (&g, &b), (&b, &b)];
+        for (total, (x, y)) in self.products.iter_mut().zip(pairs) {
+            // Signed 16-bit factors and a 32-bit sum are one instruction; 1,024 · 255² stays positive.
+            let product: i32 = x.iter().zip(y).map(|(&x, &y)| i32::from(x) * i32::from(y)).sum();
+            *total += u64::from(product.cast_unsigned());
         }
     }
 
@@ -131,18 +118,22 @@ impl Moments {
     }
 }
 
-/// For each position modulo [`LANES`], Σ of `f` over each byte of the first `bytes` and its next two neighbours.
-/// At most `BLOCK / LANES` = 256 values of at most 255² go into a lane.
-#[inline(always)]
-fn lanes(block: &[u8], bytes: usize, f: impl Fn(u32, u32, u32) -> u32) -> [u32; LANES] {
-    let mut lanes = [0u32; LANES];
-    let (x, y, z) = (&block[..bytes], &block[1..bytes + 1], &block[2..bytes + 2]);
-    for ((x, y), z) in x.chunks_exact(LANES).zip(y.chunks_exact(LANES)).zip(z.chunks_exact(LANES)) {
-        for i in 0..LANES {
-            lanes[i] += f(x[i].into(), y[i].into(), z[i].into());
+/// A record on its way to the widest registers. A type and not a closure, since only this is sure to be inlined where
+/// those registers may be used.
+struct Whole<'a>(&'a [u8]);
+
+impl WithSimd for Whole<'_> {
+    type Output = Moments;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Moments {
+        let mut total = Moments::default();
+        let mut blocks = self.0.chunks_exact(3 * BLOCK);
+        for block in &mut blocks {
+            total.add_block(block);
         }
+        total.merge(&Moments::of_slow(blocks.remainder()))
     }
-    lanes
 }
 
 #[cfg(test)]
