@@ -55,3 +55,38 @@ max_pool_backward(const float* dy, const unsigned char* winner, float* dx, PoolS
         dx[i] = sum;
     }
 }
+
+// Means of the windows, for the ablation of the paper's max pooling; a window's share is 1 / (pixels inside the map).
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+average_pool_forward(const float* x, float* y, PoolShape s) {
+    const unsigned out_plane = s.out_height * s.out_width;
+    ALX_EACH(i, s.maps * out_plane) {
+        const int top = i % out_plane / s.out_width * s.stride, left = i % s.out_width * s.stride;
+        const int bottom = min(top + s.size, s.height), right = min(left + s.size, s.width);
+        const float* map = x + i / out_plane * s.height * s.width;
+        float sum = 0.0f;
+        for (int row = top; row < bottom; row++)
+            for (int column = left; column < right; column++) sum += map[row * s.width + column];
+        y[i] = __fdiv_rn(sum, static_cast<float>((bottom - top) * (right - left)));
+    }
+}
+
+// Gathers as max_pool_backward does.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+average_pool_backward(const float* dy, float* dx, PoolShape s) {
+    const unsigned plane = s.height * s.width;
+    ALX_EACH(i, s.maps * plane) {
+        const int row = i % plane / s.width, column = i % s.width;
+        const unsigned map = i / plane * s.out_height * s.out_width;
+        const int first_y = row < s.size ? 0 : (row - s.size) / s.stride + 1;
+        const int first_x = column < s.size ? 0 : (column - s.size) / s.stride + 1;
+        const int last_y = min(row / s.stride, s.out_height - 1), last_x = min(column / s.stride, s.out_width - 1);
+        float sum = 0.0f;
+        for (int oy = first_y; oy <= last_y; oy++)
+            for (int ox = first_x; ox <= last_x; ox++) {
+                const int rows = min(s.size, s.height - oy * s.stride), columns = min(s.size, s.width - ox * s.stride);
+                sum += __fdiv_rn(dy[map + oy * s.out_width + ox], static_cast<float>(rows * columns));
+            }
+        dx[i] = sum;
+    }
+}

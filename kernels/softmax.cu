@@ -69,6 +69,22 @@ softmax_gradient(const float* logits, const unsigned* label, float* gradient, in
     }
 }
 
+// gradient [batch][count], as softmax_gradient left it from the same logits, ← softmax − (1 − smoothing) · one-hot −
+// smoothing / classes, in place. p is computed as there, bit for bit, so the label is where the two differ.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+smooth_labels(const float* logits, float* gradient, int classes, int first, int count, float smoothing) {
+    __shared__ float scratch[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    const float even = __fdiv_rn(smoothing, static_cast<float>(classes));
+    for (int c = threadIdx.x; c < count; c += blockDim.x) {
+        float* g = gradient + blockIdx.x * count + c;
+        const float p = __fdiv_rn(expf(row[first + c] - highest), sum);
+        *g = *g - even + (*g == p ? 0.0f : smoothing);
+    }
+}
+
 // probability [batch][classes].
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 softmax_forward(const float* logits, float* probability, int classes) {

@@ -33,7 +33,13 @@ fn drivers(here: &Path, kernels: &Path, out: &Path, generated: &Path) {
     let libraries = [
         (
             "libcuda.so.1",
-            vec!["driver/libcuda.cpp", "driver/transfers.cpp", "driver/memory.cpp", "driver/queue.cpp", "host/host_cuda.cpp"],
+            vec![
+                "driver/libcuda.cpp",
+                "driver/transfers.cpp",
+                "driver/memory.cpp",
+                "driver/queue.cpp",
+                "host/host_cuda.cpp",
+            ],
         ),
         ("libcublas.so.13", vec!["driver/libcublas.cpp"]),
     ];

@@ -46,6 +46,9 @@ def table(folder):
             share = op["bound_ms"] / op["ms"] if op["ms"] else 0
             print(f"    {op['operation']:<38} {op['calls']:>3} calls {op['ms']:>9.3f} ms, bound {op['bound_ms']:>8.3f} "
                   f"by {op['bound_by']}: {share:>4.0%}")
+            if len(op["kernels"]) > 1:
+                for kernel, ms in sorted(op["kernels"].items(), key=lambda item: -item[1]):
+                    print(f"        {kernel:<45} {ms:>9.3f} ms")
     (folder / "summary.json").write_text(json.dumps({"machine": machine, "steps": steps}, indent=1) + "\n")
     sys.exit(any(step.get("ok") is False for step in steps.values()))
 

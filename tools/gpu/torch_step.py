@@ -1,5 +1,6 @@
 """PyTorch's training step of the same network (2 columns, LRN, overlapping pooling, dropout), to compare with:
-`torch_step.py BATCH STEPS`. Prints one JSON object with float32, TF32 and compiled bfloat16 variants."""
+`torch_step.py BATCH STEPS [cpu]`. Prints one JSON object with float32, TF32 and compiled bfloat16 variants. On the CPU
+it only rehearses."""
 import json
 import sys
 import time
@@ -30,34 +31,35 @@ def network():
     )
 
 
-def measure(batch, steps, tf32, autocast, compiled):
+def measure(device, batch, steps, tf32, autocast, compiled):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True
-    net = network().cuda().to(memory_format=torch.channels_last)
+    net = network().to(device, memory_format=torch.channels_last)
     forward = torch.compile(net, mode="max-autotune-no-cudagraphs") if compiled else net
     optimiser = torch.optim.SGD(net.parameters(), 1e-4, momentum=0.9, weight_decay=5e-4, fused=True)
-    x = torch.randn(batch, 3, 224, 224, device="cuda").to(memory_format=torch.channels_last)
-    labels = torch.randint(1000, (batch,), device="cuda")
+    x = torch.randn(batch, 3, 224, 224, device=device).to(memory_format=torch.channels_last)
+    labels = torch.randint(1000, (batch,), device=device)
 
     def step():
-        with torch.autocast("cuda", torch.bfloat16, enabled=autocast):
+        with torch.autocast(device, torch.bfloat16, enabled=autocast):
             loss = nn.functional.cross_entropy(forward(x), labels)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
 
-    for _ in range(10):
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    for _ in range(10 if device == "cuda" else 1):
         step()
-    torch.cuda.synchronize()
+    wait()
     start = time.perf_counter()
     for _ in range(steps):
         step()
-    torch.cuda.synchronize()
+    wait()
     return (time.perf_counter() - start) / steps
 
 
 def main():
-    batch, steps = int(sys.argv[1]), int(sys.argv[2])
+    batch, steps, device = int(sys.argv[1]), int(sys.argv[2]), "cpu" if sys.argv[3:] == ["cpu"] else "cuda"
     variants = []
     for name, options in [
         ("float32", (False, False, False)),
@@ -65,11 +67,11 @@ def main():
         ("bfloat16 compiled", (True, True, True)),
     ]:
         try:
-            seconds = measure(batch, steps, *options)
+            seconds = measure(device, batch, steps, *options)
             variants.append({"name": name, "ms": 1e3 * seconds, "images_per_second": batch / seconds})
         except Exception as error:  # one variant that fails must not hide the others
             print(f"{name}: {error}", file=sys.stderr)
-    print(json.dumps({"batch": batch, "torch": torch.__version__, "variants": variants}))
+    print(json.dumps({"batch": batch, "torch": torch.__version__, "device": device, "variants": variants}))
     sys.exit(len(variants) < 3)
 
 

@@ -1,42 +1,18 @@
 //! The trait of operations on CUDA devices: which kernel or product does what.
 
 use alexnet_net::{
-    Augmentation, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, HostMemory,
-    LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
+    Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients,
+    HostMemory, LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
-use crate::cache::Cache;
+use crate::CudaBackend;
 use crate::device::{Device, Floats, failed};
 use crate::launch::Arg;
 use crate::pinned::Pinned;
 use crate::staging::Staging;
 use crate::{convolution, dense, exchange};
 
-/// One or several CUDA devices. Operations are queued; only downloads and [`Backend::synchronise`] wait.
-pub struct CudaBackend {
-    // Before the devices: areas are freed on their streams.
-    staging: Option<Staging>,
-    devices: Vec<Device>,
-}
-
 type Done = Result<(), DeviceError>;
-
-impl CudaBackend {
-    /// Opens the driver's devices with these numbers, in this order; [`crate::probe()`] must have succeeded.
-    ///
-    /// # Errors
-    /// A device that does not exist or does not start, a kernel that does not compile.
-    pub fn new(ordinals: &[usize], cache: &Cache) -> Result<Self, DeviceError> {
-        if ordinals.is_empty() {
-            return Err(failed(0, "start the device")("no device was named"));
-        }
-        let open = |(number, &ordinal): (usize, &usize)| Device::open(number, ordinal, cache);
-        Ok(CudaBackend {
-            staging: None,
-            devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
-        })
-    }
-}
 
 /// The address of value `at` of a buffer.
 fn at(buffer: &Floats, at: usize) -> u64 {
@@ -197,14 +173,8 @@ impl Backend for CudaBackend {
         w: Weights<'_, Floats>,
         dx: &mut Floats,
     ) -> Done {
-        dense::backward_input(
-            &self.devices[device],
-            op,
-            n,
-            dy.address,
-            at(w.buffer, w.weight.start),
-            dx.address,
-        )
+        let weight = at(w.buffer, w.weight.start);
+        dense::backward_input(&self.devices[device], op, n, dy.address, weight, dx.address)
     }
 
     fn dense_backward_weights(
@@ -219,11 +189,7 @@ impl Backend for CudaBackend {
         let (weight, bias) = (at(dw.buffer, dw.weight.start), at(dw.buffer, dw.bias.start));
         let d = &self.devices[device];
         dense::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
-        let mut args = vec![Arg::Address(dy.address), Arg::Address(bias)];
-        for value in [n, op.outputs, usize::from(dw.accumulate)] {
-            args.push(Arg::Int(d.int(value)?));
-        }
-        d.launch("bias_gradient_dense", d.grid(op.outputs), &args)
+        dense::backward_bias(d, op, n, dy.address, bias, dw.accumulate)
     }
 
     fn rectify_forward(&mut self, device: usize, len: usize, y: &mut Floats) -> Done {
@@ -278,13 +244,8 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.devices[device].normalise_pixels(
-            "within_map_backward",
-            op,
-            n,
-            3,
-            &[x.address, dy.address, dx.address],
-        )
+        let buffers = [x.address, dy.address, dx.address];
+        self.devices[device].normalise_pixels("within_map_backward", op, n, 3, &buffers)
     }
 
     fn max_pool_forward(
@@ -297,7 +258,7 @@ impl Backend for CudaBackend {
         places: &mut Floats<u8>,
     ) -> Done {
         let buffers = [x.address, y.address, places.address];
-        self.devices[device].pool("max_pool_forward", op, n, n * op.output_len(), buffers)
+        self.devices[device].pool("max_pool_forward", op, n, n * op.output_len(), &buffers)
     }
 
     fn max_pool_backward(
@@ -310,7 +271,39 @@ impl Backend for CudaBackend {
         dx: &mut Floats,
     ) -> Done {
         let buffers = [dy.address, places.address, dx.address];
-        self.devices[device].pool("max_pool_backward", op, n, n * op.input_len(), buffers)
+        self.devices[device].pool("max_pool_backward", op, n, n * op.input_len(), &buffers)
+    }
+
+    fn average_pool_forward(
+        &mut self,
+        device: usize,
+        op: &AveragePool,
+        n: usize,
+        x: &Floats,
+        y: &mut Floats,
+    ) -> Done {
+        let (work, buffers) = (n * op.output_len(), [x.address, y.address]);
+        self.devices[device].average("average_pool_forward", op, n, work, &buffers)
+    }
+
+    fn average_pool_backward(
+        &mut self,
+        device: usize,
+        op: &AveragePool,
+        n: usize,
+        dy: &Floats,
+        dx: &mut Floats,
+    ) -> Done {
+        let (work, buffers) = (n * op.input_len(), [dy.address, dx.address]);
+        self.devices[device].average("average_pool_backward", op, n, work, &buffers)
+    }
+
+    fn tanh_forward(&mut self, device: usize, len: usize, x: &Floats, y: &mut Floats) -> Done {
+        self.devices[device].pairwise("tanh_forward", len, x.address, y.address)
+    }
+
+    fn tanh_backward(&mut self, device: usize, len: usize, x: &Floats, dy: &mut Floats) -> Done {
+        self.devices[device].pairwise("tanh_backward", len, x.address, dy.address)
     }
 
     fn dropout_forward(
@@ -358,6 +351,18 @@ impl Backend for CudaBackend {
     ) -> Done {
         let buffers = [logits.address, labels.address, gradient.address];
         self.devices[device].rows("softmax_gradient", n, &buffers, &[op.classes, op.first, op.count])
+    }
+
+    fn smooth_labels(
+        &mut self,
+        device: usize,
+        op: &SoftmaxSlice,
+        n: usize,
+        smoothing: f32,
+        logits: &Floats,
+        gradient: &mut Floats,
+    ) -> Done {
+        self.devices[device].smooth(op, n, smoothing, [logits.address, gradient.address])
     }
 
     fn softmax(

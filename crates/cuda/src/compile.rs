@@ -34,6 +34,7 @@ pub const KERNELS: &[KernelFile] = files!(
     "lrn.cu",
     "pool.cu",
     "softmax.cu",
+    "tanh.cu",
     "update.cu",
     "within_map.cu"
 );

@@ -5,6 +5,7 @@ use alexnet_net::{Dense, DeviceError};
 use cudarc::cublas::{result, sys::cublasOperation_t};
 
 use crate::device::{Device, failed};
+use crate::launch::Arg;
 
 /// C = op(A) · op(B), or C += …, in cuBLAS' column-major terms: C is m×n, op(A) m×k, op(B) k×n.
 pub(crate) struct Product {
@@ -25,6 +26,10 @@ pub(crate) struct Product {
 impl Device {
     /// Queues a product.
     pub fn product(&self, p: &Product) -> Result<(), DeviceError> {
+        self.span("sgemm", || self.multiply(p))
+    }
+
+    fn multiply(&self, p: &Product) -> Result<(), DeviceError> {
         self.context.bind_to_thread().map_err(failed(self.number, "matrix product"))?;
         let int = |value| self.int(value);
         let operation = |transposed| {
@@ -123,6 +128,22 @@ pub(crate) fn backward_input(
             batch: None,
         })
     })
+}
+
+/// The bias' gradient: the sum of dy over the batch.
+pub(crate) fn backward_bias(
+    device: &Device,
+    op: &Dense,
+    n: usize,
+    dy: u64,
+    bias: u64,
+    accumulate: bool,
+) -> Result<(), DeviceError> {
+    let mut args = vec![Arg::Address(dy), Arg::Address(bias)];
+    for value in [n, op.outputs, usize::from(accumulate)] {
+        args.push(Arg::Int(device.int(value)?));
+    }
+    device.launch("bias_gradient_dense", device.grid(op.outputs), &args)
 }
 
 /// dw = dyᵀ·x, added to what is there if `accumulate`.

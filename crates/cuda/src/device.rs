@@ -4,7 +4,7 @@
 //! event tracking is off; whoever crosses devices ([`crate::exchange`]) orders the streams by events.
 #![allow(unsafe_code)]
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -15,6 +15,7 @@ use cudarc::nvrtc::Ptx;
 
 use crate::cache::Cache;
 use crate::compile::KERNELS;
+use crate::profile::Span;
 
 /// Values of one device.
 #[derive(Debug)]
@@ -44,6 +45,8 @@ pub(crate) struct Device {
     pub multiprocessors: u32,
     /// Bytes copied from other devices.
     pub received: Cell<u64>,
+    /// Kernels and products timed, while a profile is taken.
+    pub spans: RefCell<Option<Vec<Span>>>,
     functions: HashMap<&'static str, CudaFunction>,
     /// Columns of a convolution, or slices on their way between devices.
     pub workspace: Option<Floats>,
@@ -90,6 +93,7 @@ impl Device {
             blas,
             multiprocessors,
             received: Cell::new(0),
+            spans: RefCell::new(None),
             functions,
             workspace: None,
             outgoing: None,

@@ -1,6 +1,8 @@
 //! The kernels that are neither products nor exchanges: a device's launches with their shapes, checked first.
 
-use alexnet_net::{DeviceError, Dropout, LocalResponse, MaxPool, Segment, WithinMap};
+use alexnet_net::{
+    AveragePool, DeviceError, Dropout, LocalResponse, MaxPool, Segment, SoftmaxSlice, WithinMap,
+};
 
 use crate::device::{Device, failed};
 use crate::launch::{Arg, Grid};
@@ -93,7 +95,7 @@ impl Device {
     }
 
     /// Launches a pooling kernel for `work` items.
-    pub fn pool(&self, kernel: &'static str, op: &MaxPool, n: usize, work: usize, buffers: [u64; 3]) -> Done {
+    pub fn pool(&self, kernel: &'static str, op: &MaxPool, n: usize, work: usize, buffers: &[u64]) -> Done {
         let int = |value| self.int(value);
         int(n * op.input_len())?;
         let shape = PoolShape {
@@ -105,8 +107,33 @@ impl Device {
             size: int(op.size)?,
             stride: int(op.stride)?,
         };
-        let [a, b, c] = buffers.map(Arg::Address);
-        self.launch(kernel, self.grid(work), &[a, b, c, Arg::Pool(&shape)])
+        let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
+        args.push(Arg::Pool(&shape));
+        self.launch(kernel, self.grid(work), &args)
+    }
+
+    /// As [`Device::pool`], for means.
+    pub fn average(
+        &self,
+        kernel: &'static str,
+        op: &AveragePool,
+        n: usize,
+        work: usize,
+        buffers: &[u64],
+    ) -> Done {
+        let AveragePool { channels, height, width, size, stride, out_height, out_width } = *op;
+        let windows = MaxPool { channels, height, width, size, stride, out_height, out_width };
+        self.pool(kernel, &windows, n, work, buffers)
+    }
+
+    /// Spreads a share of each label over all classes.
+    pub fn smooth(&self, op: &SoftmaxSlice, n: usize, smoothing: f32, [logits, gradient]: [u64; 2]) -> Done {
+        let mut args = vec![Arg::Address(logits), Arg::Address(gradient)];
+        for size in [op.classes, op.first, op.count] {
+            args.push(Arg::Int(self.int(size)?));
+        }
+        args.push(Arg::Float(smoothing));
+        self.launch("smooth_labels", Grid::blocks(n), &args)
     }
 
     /// Draws a mask and multiplies by it.

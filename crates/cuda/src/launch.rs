@@ -78,7 +78,7 @@ impl Device {
             shared_mem_bytes: grid.shared,
         };
         // SAFETY: the callers pass the arguments of the kernel's signature, with buffers as long as its shapes say.
-        unsafe { builder.launch(config) }.map(drop).map_err(failed(self.number, kernel))
+        self.span(kernel, || unsafe { builder.launch(config) }.map(drop).map_err(failed(self.number, kernel)))
     }
 
     /// A count or size as the kernels take it.

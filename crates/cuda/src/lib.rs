@@ -22,11 +22,41 @@ mod exchange;
 mod launch;
 mod pinned;
 mod probe;
+mod profile;
 mod shape;
 mod staging;
 
-pub use backend::CudaBackend;
+use alexnet_net::DeviceError;
+
+use device::{Device, failed};
+use staging::Staging;
+
 pub use cache::Cache;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
 pub use device::Floats;
 pub use probe::{Unavailable, probe};
+pub use profile::KernelTime;
+
+/// One or several CUDA devices. Operations are queued; only downloads and [`Backend::synchronise`] wait.
+pub struct CudaBackend {
+    // Before the devices: areas are freed on their streams.
+    staging: Option<Staging>,
+    devices: Vec<Device>,
+}
+
+impl CudaBackend {
+    /// Opens the driver's devices with these numbers, in this order; [`crate::probe()`] must have succeeded.
+    ///
+    /// # Errors
+    /// A device that does not exist or does not start, a kernel that does not compile.
+    pub fn new(ordinals: &[usize], cache: &Cache) -> Result<Self, DeviceError> {
+        if ordinals.is_empty() {
+            return Err(failed(0, "start the device")("no device was named"));
+        }
+        let open = |(number, &ordinal): (usize, &usize)| Device::open(number, ordinal, cache);
+        Ok(CudaBackend {
+            staging: None,
+            devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
+        })
+    }
+}

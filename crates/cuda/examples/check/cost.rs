@@ -7,10 +7,11 @@ use std::rc::Rc;
 use alexnet_net::{Convolution, Dense};
 
 /// What the calls of one operation took and had to do.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Cost {
     pub calls: u64,
-    pub seconds: f64,
+    /// Milliseconds by kernel.
+    pub kernels: BTreeMap<&'static str, f64>,
     pub bytes: f64,
     pub flops: f64,
 }

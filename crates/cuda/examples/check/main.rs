@@ -177,7 +177,7 @@ fn times(net: &Net, batch: usize, tera_flops: f64, tera_bytes: f64) -> Outcome {
     let (mut rows, mut total, mut bound_total) = (Vec::new(), 0.0, 0.0);
     for (name, cost) in records.borrow().iter() {
         let (ms, compute, memory) = (
-            1e3 * cost.seconds,
+            cost.kernels.values().sum::<f64>(),
             1e3 * cost.flops / (tera_flops * 1e12),
             1e3 * cost.bytes / (tera_bytes * 1e12),
         );
@@ -185,9 +185,10 @@ fn times(net: &Net, batch: usize, tera_flops: f64, tera_bytes: f64) -> Outcome {
         total += ms;
         bound_total += bound;
         let by = if compute > memory { "compute" } else { "memory" };
-        rows.push(
-            json!({ "operation": name, "calls": cost.calls, "ms": ms, "bound_ms": bound, "bound_by": by }),
-        );
+        rows.push(json!({
+            "operation": name, "calls": cost.calls, "ms": ms, "bound_ms": bound, "bound_by": by,
+            "kernels": cost.kernels,
+        }));
     }
     Ok(json!({ "batch": batch, "ms": total, "bound_ms": bound_total, "operations": rows }))
 }

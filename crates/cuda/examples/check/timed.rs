@@ -1,10 +1,9 @@
-//! A backend that times each operation of another: repeated, between two waits for the device.
+//! A backend that times each operation of the CUDA backend by the device's own events: repeated, kernel by kernel.
 //!
 //! What it computes is of no use (operations in place are repeated), how long it takes is. Bytes and FLOPs are those
 //! that the operation must move and do, with a perfect cache.
 
-use std::time::Instant;
-
+use alexnet_cuda::{CudaBackend, Floats};
 use alexnet_net::{
     Augmentation, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, HostMemory,
     LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
@@ -13,18 +12,20 @@ use alexnet_net::{
 use crate::cost::{Records, convolution, convolution_cost, dense, dense_cost};
 
 /// The backend.
-pub struct Timed<B> {
-    inner: B,
+pub struct Timed {
+    inner: CudaBackend,
     repeats: u32,
     records: Records,
+    /// Bytes that augmentation must move for one image.
+    image_bytes: usize,
 }
 
 type Done = Result<(), DeviceError>;
 
-impl<B: Backend> Timed<B> {
+impl Timed {
     /// Repeats each operation so often.
-    pub fn new(inner: B, repeats: u32) -> Self {
-        Timed { inner, repeats, records: Records::default() }
+    pub fn new(inner: CudaBackend, repeats: u32) -> Self {
+        Timed { inner, repeats, records: Records::default(), image_bytes: 0 }
     }
 
     /// Where the costs are gathered.
@@ -37,21 +38,29 @@ impl<B: Backend> Timed<B> {
         name: String,
         bytes: usize,
         flops: usize,
-        mut run: impl FnMut(&mut B) -> Done,
+        mut run: impl FnMut(&mut CudaBackend) -> Done,
     ) -> Done {
         run(&mut self.inner)?;
         self.inner.synchronise()?;
-        let start = Instant::now();
+        self.inner.start_profile();
         for _ in 0..self.repeats {
             run(&mut self.inner)?;
         }
-        self.inner.synchronise()?;
+        self.book(name, bytes, flops, self.repeats)
+    }
+
+    /// Books what was launched since the profile began.
+    fn book(&mut self, name: String, bytes: usize, flops: usize, repeats: u32) -> Done {
+        let times = self.inner.profile()?;
         let mut records = self.records.borrow_mut();
         let cost = records.entry(name).or_default();
         cost.calls += 1;
-        cost.seconds += start.elapsed().as_secs_f64() / f64::from(self.repeats);
         cost.bytes += bytes as f64;
         cost.flops += flops as f64;
+        for time in times {
+            *cost.kernels.entry(time.kernel).or_default() +=
+                f64::from(time.milliseconds) / f64::from(repeats);
+        }
         Ok(())
     }
 }
@@ -60,30 +69,30 @@ fn weights<'a, T>(w: &Weights<'a, T>) -> Weights<'a, T> {
     Weights { buffer: w.buffer, weight: w.weight.clone(), bias: w.bias.clone() }
 }
 
-impl<B: Backend> Backend for Timed<B> {
-    type Buffer = B::Buffer;
-    type Places = B::Places;
-    type Labels = B::Labels;
+impl Backend for Timed {
+    type Buffer = Floats;
+    type Places = Floats<u8>;
+    type Labels = Floats<u32>;
 
     fn devices(&self) -> usize {
         self.inner.devices()
     }
-    fn floats(&mut self, device: usize, len: usize) -> Result<B::Buffer, DeviceError> {
+    fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
         self.inner.floats(device, len)
     }
-    fn places(&mut self, device: usize, len: usize) -> Result<B::Places, DeviceError> {
+    fn places(&mut self, device: usize, len: usize) -> Result<Floats<u8>, DeviceError> {
         self.inner.places(device, len)
     }
-    fn labels(&mut self, device: usize, len: usize) -> Result<B::Labels, DeviceError> {
+    fn labels(&mut self, device: usize, len: usize) -> Result<Floats<u32>, DeviceError> {
         self.inner.labels(device, len)
     }
-    fn upload(&mut self, device: usize, from: &[f32], to: &mut B::Buffer, offset: usize) -> Done {
+    fn upload(&mut self, device: usize, from: &[f32], to: &mut Floats, offset: usize) -> Done {
         self.inner.upload(device, from, to, offset)
     }
-    fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut B::Labels) -> Done {
+    fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut Floats<u32>) -> Done {
         self.inner.upload_labels(device, from, to)
     }
-    fn download(&mut self, device: usize, from: &B::Buffer, offset: usize, to: &mut [f32]) -> Done {
+    fn download(&mut self, device: usize, from: &Floats, offset: usize, to: &mut [f32]) -> Done {
         self.inner.download(device, from, offset, to)
     }
     fn synchronise(&mut self) -> Done {
@@ -102,23 +111,27 @@ impl<B: Backend> Backend for Timed<B> {
         self.inner.host_memory(bytes)
     }
     fn prepare_records(&mut self, op: &Augmentation, n: usize) -> Done {
+        self.image_bytes = 15 * op.crop[0] * op.crop[1]; // 3 in, 12 out a pixel
         self.inner.prepare_records(op, n)
     }
     fn stage(&mut self, batch: Box<dyn RawBatch>) -> Done {
         self.inner.stage(batch)
     }
-    /// Once: a batch is used up. Not timed.
-    fn augment(&mut self, n: usize, x: &mut [B::Buffer]) -> Done {
-        self.inner.augment(n, x)
+    /// Once: a batch is used up.
+    fn augment(&mut self, n: usize, x: &mut [Floats]) -> Done {
+        self.inner.synchronise()?;
+        self.inner.start_profile();
+        self.inner.augment(n, x)?;
+        self.book("augment".into(), n * self.image_bytes, 9 * n * self.image_bytes / 15, 1)
     }
     fn convolution_forward(
         &mut self,
         device: usize,
         op: &Convolution,
         n: usize,
-        x: &B::Buffer,
-        w: Weights<'_, B::Buffer>,
-        y: &mut B::Buffer,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
     ) -> Done {
         let (bytes, flops) = convolution_cost(op, n);
         self.time(convolution(op, "forward"), bytes, flops, |b| {
@@ -130,9 +143,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &Convolution,
         n: usize,
-        dy: &B::Buffer,
-        w: Weights<'_, B::Buffer>,
-        dx: &mut B::Buffer,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
     ) -> Done {
         let (bytes, flops) = convolution_cost(op, n);
         self.time(convolution(op, "input gradient"), bytes, flops, |b| {
@@ -144,9 +157,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &Convolution,
         n: usize,
-        x: &B::Buffer,
-        dy: &B::Buffer,
-        dw: Gradients<'_, B::Buffer>,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
     ) -> Done {
         let (bytes, flops) = convolution_cost(op, n);
         let Gradients { buffer, weight, bias, accumulate } = dw;
@@ -167,9 +180,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &Dense,
         n: usize,
-        x: &B::Buffer,
-        w: Weights<'_, B::Buffer>,
-        y: &mut B::Buffer,
+        x: &Floats,
+        w: Weights<'_, Floats>,
+        y: &mut Floats,
     ) -> Done {
         let (bytes, flops) = dense_cost(op, n);
         self.time(dense(op, "forward"), bytes, flops, |b| b.dense_forward(device, op, n, x, weights(&w), y))
@@ -179,9 +192,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &Dense,
         n: usize,
-        dy: &B::Buffer,
-        w: Weights<'_, B::Buffer>,
-        dx: &mut B::Buffer,
+        dy: &Floats,
+        w: Weights<'_, Floats>,
+        dx: &mut Floats,
     ) -> Done {
         let (bytes, flops) = dense_cost(op, n);
         self.time(dense(op, "input gradient"), bytes, flops, |b| {
@@ -193,9 +206,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &Dense,
         n: usize,
-        x: &B::Buffer,
-        dy: &B::Buffer,
-        dw: Gradients<'_, B::Buffer>,
+        x: &Floats,
+        dy: &Floats,
+        dw: Gradients<'_, Floats>,
     ) -> Done {
         let (bytes, flops) = dense_cost(op, n);
         let Gradients { buffer, weight, bias, accumulate } = dw;
@@ -204,11 +217,11 @@ impl<B: Backend> Backend for Timed<B> {
             b.dense_backward_weights(device, op, n, x, dy, Gradients { buffer, weight, bias, accumulate })
         })
     }
-    fn rectify_forward(&mut self, device: usize, len: usize, y: &mut B::Buffer) -> Done {
+    fn rectify_forward(&mut self, device: usize, len: usize, y: &mut Floats) -> Done {
         let (bytes, flops) = (8 * len, len);
         self.time("rectify forward".into(), bytes, flops, |b| b.rectify_forward(device, len, y))
     }
-    fn rectify_backward(&mut self, device: usize, len: usize, y: &B::Buffer, dy: &mut B::Buffer) -> Done {
+    fn rectify_backward(&mut self, device: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
         let (bytes, flops) = (8 * len, len);
         self.time("rectify backward".into(), bytes, flops, |b| b.rectify_backward(device, len, y, dy))
     }
@@ -217,8 +230,8 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &LocalResponse,
         n: usize,
-        x: &B::Buffer,
-        y: &mut B::Buffer,
+        x: &Floats,
+        y: &mut Floats,
     ) -> Done {
         let (bytes, flops) = (8 * n * op.channels * op.pixels, 15 * n * op.channels * op.pixels);
         self.time("local response forward".into(), bytes, flops, |b| {
@@ -230,9 +243,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &LocalResponse,
         n: usize,
-        x: &B::Buffer,
-        dy: &B::Buffer,
-        dx: &mut B::Buffer,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
     ) -> Done {
         let (bytes, flops) = (12 * n * op.channels * op.pixels, 27 * n * op.channels * op.pixels);
         self.time("local response backward".into(), bytes, flops, |b| {
@@ -244,8 +257,8 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &WithinMap,
         n: usize,
-        x: &B::Buffer,
-        y: &mut B::Buffer,
+        x: &Floats,
+        y: &mut Floats,
     ) -> Done {
         let (bytes, flops) =
             (8 * n * op.channels * op.height * op.width, 55 * n * op.channels * op.height * op.width);
@@ -256,9 +269,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &WithinMap,
         n: usize,
-        x: &B::Buffer,
-        dy: &B::Buffer,
-        dx: &mut B::Buffer,
+        x: &Floats,
+        dy: &Floats,
+        dx: &mut Floats,
     ) -> Done {
         let (bytes, flops) =
             (12 * n * op.channels * op.height * op.width, 87 * n * op.channels * op.height * op.width);
@@ -271,9 +284,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &MaxPool,
         n: usize,
-        x: &B::Buffer,
-        y: &mut B::Buffer,
-        places: &mut B::Places,
+        x: &Floats,
+        y: &mut Floats,
+        places: &mut Floats<u8>,
     ) -> Done {
         let (bytes, flops) = (n * (4 * op.input_len() + 5 * op.output_len()), 9 * n * op.output_len());
         self.time("max pool forward".into(), bytes, flops, |b| {
@@ -285,9 +298,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &MaxPool,
         n: usize,
-        places: &B::Places,
-        dy: &B::Buffer,
-        dx: &mut B::Buffer,
+        places: &Floats<u8>,
+        dy: &Floats,
+        dx: &mut Floats,
     ) -> Done {
         let (bytes, flops) = (n * (4 * op.input_len() + 5 * op.output_len()), n * op.input_len());
         self.time("max pool backward".into(), bytes, flops, |b| {
@@ -299,17 +312,17 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &Dropout,
         n: usize,
-        y: &mut B::Buffer,
-        mask: &mut B::Buffer,
+        y: &mut Floats,
+        mask: &mut Floats,
     ) -> Done {
         let (bytes, flops) = (12 * n * op.units, 25 * n * op.units);
         self.time("dropout forward".into(), bytes, flops, |b| b.dropout_forward(device, op, n, y, mask))
     }
-    fn multiply(&mut self, device: usize, len: usize, mask: &B::Buffer, dy: &mut B::Buffer) -> Done {
+    fn multiply(&mut self, device: usize, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
         let (bytes, flops) = (12 * len, len);
         self.time("dropout backward".into(), bytes, flops, |b| b.multiply(device, len, mask, dy))
     }
-    fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut B::Buffer) -> Done {
+    fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut Floats) -> Done {
         let (bytes, flops) = (8 * len, len);
         self.time("scale".into(), bytes, flops, |b| b.scale(device, len, factor, y))
     }
@@ -318,9 +331,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         classes: usize,
         n: usize,
-        logits: &B::Buffer,
-        labels: &B::Labels,
-        score: &mut B::Buffer,
+        logits: &Floats,
+        labels: &Floats<u32>,
+        score: &mut Floats,
     ) -> Done {
         let (bytes, flops) = (4 * n * (classes + 3), 5 * n * classes);
         self.time("score".into(), bytes, flops, |b| b.score(device, classes, n, logits, labels, score))
@@ -330,9 +343,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         op: &SoftmaxSlice,
         n: usize,
-        logits: &B::Buffer,
-        labels: &B::Labels,
-        gradient: &mut B::Buffer,
+        logits: &Floats,
+        labels: &Floats<u32>,
+        gradient: &mut Floats,
     ) -> Done {
         let (bytes, flops) = (4 * n * (op.classes + op.count), 8 * n * op.classes);
         self.time("softmax gradient".into(), bytes, flops, |b| {
@@ -344,28 +357,16 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         classes: usize,
         n: usize,
-        logits: &B::Buffer,
-        probabilities: &mut B::Buffer,
+        logits: &Floats,
+        probabilities: &mut Floats,
     ) -> Done {
         let (bytes, flops) = (8 * n * classes, 8 * n * classes);
         self.time("softmax".into(), bytes, flops, |b| b.softmax(device, classes, n, logits, probabilities))
     }
-    fn gather(
-        &mut self,
-        exchange: &Exchange,
-        n: usize,
-        parts: &[B::Buffer],
-        whole: &mut [B::Buffer],
-    ) -> Done {
+    fn gather(&mut self, exchange: &Exchange, n: usize, parts: &[Floats], whole: &mut [Floats]) -> Done {
         self.inner.gather(exchange, n, parts, whole)
     }
-    fn reduce(
-        &mut self,
-        exchange: &Exchange,
-        n: usize,
-        whole: &[B::Buffer],
-        parts: &mut [B::Buffer],
-    ) -> Done {
+    fn reduce(&mut self, exchange: &Exchange, n: usize, whole: &[Floats], parts: &mut [Floats]) -> Done {
         self.inner.reduce(exchange, n, whole, parts)
     }
     fn update(
@@ -373,9 +374,9 @@ impl<B: Backend> Backend for Timed<B> {
         device: usize,
         segments: &[Segment],
         momentum: f32,
-        parameters: &mut B::Buffer,
-        velocity: &mut B::Buffer,
-        gradient: &B::Buffer,
+        parameters: &mut Floats,
+        velocity: &mut Floats,
+        gradient: &Floats,
     ) -> Done {
         let (bytes, flops) = {
             let len: usize = segments.iter().map(|segment| segment.range.len()).sum();

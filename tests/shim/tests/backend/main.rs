@@ -173,9 +173,14 @@ fn every_kernel_compiles_through_the_product() {
 #[test]
 fn twenty_steps_on_one_two_and_four_devices() {
     let Some((driver, _turn)) = driver() else { return };
-    for (preset, columns, devices) in
-        [("paper", 2, 1), ("paper", 2, 2), ("original", 2, 2), ("original", 4, 1), ("paper", 4, 4)]
-    {
+    for (preset, columns, devices) in [
+        ("paper", 2, 1),
+        ("paper", 2, 2),
+        ("original", 2, 2),
+        ("original", 4, 1),
+        ("original", 4, 2),
+        ("paper", 4, 4),
+    ] {
         let net = net(preset, columns, 64);
         let expected = train(CpuBackend::new(devices, 2).expect("threads"), &net, 64, 20);
         driver.seed(3);
@@ -212,6 +217,24 @@ fn full_size_input() {
         &train(CudaBackend::new(&[0, 1], &cache()).expect("devices"), &net, 224, 1),
         &expected,
     );
+}
+
+#[test]
+fn a_profile_names_each_launch_in_order() {
+    let Some(_turn) = driver() else { return };
+    let mut backend = CudaBackend::new(&[0], &cache()).expect("a device");
+    let mut y = backend.floats(0, 8).expect("memory");
+    let mut names = |backend: &mut CudaBackend| {
+        backend.scale(0, 8, 2.0, &mut y).expect("a kernel");
+        backend.rectify_forward(0, 8, &mut y).expect("a kernel");
+        let times = backend.profile().expect("a profile");
+        assert!(times.iter().all(|time| time.milliseconds > 0.0 && time.device == 0), "{times:?}");
+        times.iter().map(|time| time.kernel).collect::<Vec<_>>()
+    };
+    assert!(names(&mut backend).is_empty(), "nobody had asked");
+    backend.start_profile();
+    assert_eq!(names(&mut backend), ["scale", "relu_forward"]);
+    assert!(names(&mut backend).is_empty(), "it had ended");
 }
 
 #[test]

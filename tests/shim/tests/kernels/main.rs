@@ -14,6 +14,7 @@ mod lrn; //        across maps, clipped at the column, and PyTorch's
 mod pool; //       overlapping max pooling, ties, NaN, and PyTorch's
 mod shim; //       the shim finds the faults of host/faulty.cu; report of kernels never launched
 mod softmax; //    loss, gradient, ranks with ties
+mod tanh; //       tanh and its gradient
 mod update; //     the update rule, bit for bit, and PyTorch's
 mod within_map; // normalisation within a map, and PyTorch's
 

@@ -106,3 +106,34 @@ fn golden() {
         close(name, &shape.backward(&tensor("dy"), &winner), &wide(&tensor("dx0")), 1e-5);
     }
 }
+
+#[test]
+fn means_of_clipped_windows() {
+    for (size_in, size_out, size, stride) in
+        [(13, 6, 3, 2), (12, 6, 3, 2), (7, 3, 3, 3), (9, 9, 1, 1), (9, 4, 2, 2)]
+    {
+        let shape = Shape::square(4, size_in, size_out, size, stride);
+        let (x, dy) = (values(4 * size_in * size_in, 1), values(shape.outputs(), 2));
+        let (mut y, mut dx) = (vec![0.0; dy.len()], vec![0.0; x.len()]);
+        for (i, dy) in dy.iter().enumerate() {
+            let (map, top, left) =
+                (i / (size_out * size_out), i / size_out % size_out * stride, i % size_out * stride);
+            let rows = top..(top + size).min(size_in);
+            let columns = left..(left + size).min(size_in);
+            let share = 1.0 / (rows.len() * columns.len()) as f64;
+            for (r, c) in rows.flat_map(|r| columns.clone().map(move |c| (r, c))) {
+                let at = (map * size_in + r) * size_in + c;
+                y[i] += share * f64::from(x[at]);
+                dx[at] += share * f64::from(*dy);
+            }
+        }
+        let ours = in_every_order("average_pool_forward", grid(dy.len()), &vec![f32::NAN; dy.len()], |y| {
+            vec![(&x).into(), y.into(), Arg::plain(&shape)]
+        });
+        close("average_pool_forward", &ours, &y, 1e-6);
+        let ours = in_every_order("average_pool_backward", grid(x.len()), &vec![f32::NAN; x.len()], |dx| {
+            vec![(&dy).into(), dx.into(), Arg::plain(&shape)]
+        });
+        close("average_pool_backward", &ours, &dx, 1e-6);
+    }
+}

@@ -74,6 +74,24 @@ fn loss_rank_gradient_and_probability() {
 }
 
 #[test]
+fn smoothed_labels() {
+    let (classes, first, count, smoothing) = (37usize, 5usize, 20usize, 0.1f32);
+    let (logits, label) = (values(3 * classes, 4), [7u32, 0, 24]);
+    let plain = gradient(&logits, &label, classes, 32, first, count);
+    let ours = in_every_order("smooth_labels", Grid(3, 32, 0), &plain, |g| {
+        let sizes = [classes, first, count].map(|v| (v as i32).into());
+        [vec![(&logits).into(), g.into()], sizes.into(), vec![smoothing.into()]].concat()
+    });
+    for n in 0..3 {
+        let powers: Vec<f64> = wide(&logits[n * classes..][..classes]).iter().map(|v| v.exp()).collect();
+        let sum: f64 = powers.iter().sum();
+        let target = |c| 0.9 * f64::from(c as u32 == label[n]) + 0.1 / classes as f64;
+        let expected: Vec<f64> = (first..first + count).map(|c| powers[c] / sum - target(c)).collect();
+        close("smooth_labels", &ours[n * count..][..count], &expected, 1e-6);
+    }
+}
+
+#[test]
 fn nan_and_unknown_labels_never_count_as_right() {
     let nan = f32::NAN;
     let logits = [1.0, nan, 3.0, nan, nan, nan, 0.0, 1.0, 2.0];
