@@ -1,23 +1,23 @@
 // Convolution as a matrix product: patches to columns, and the gradient of columns back to pixels.
 //
 //   image    f32, image n at n · image_stride: [channels][height][width] (the channels of one group)
-//   columns  f32, entry (k, n, p) at k · row_stride + n · batch_stride + p, with k = (channel · kernel + ky) · kernel
+//   columns  f32 or bf16, entry (k, n, p) at k · row_stride + n · batch_stride + p, with k = (channel · kernel + ky) · kernel
 //            + kx and p = oy · out_width + ox: image by image [n][K][P], or the whole batch as one matrix [K][n·P]
 //
 // Output (oy, ox) reads pixel (oy·stride − pad + ky, ox·stride − pad + kx); outside the image it reads zero, so pad is
 // the top and left margin and windows may hang over the right and bottom edge (conv1: 224 pixels, 55 outputs).
 // im2col writes every entry; col2im gathers, in order of ky, kx, and writes every pixel.
-// Oracle: plain loops, and PyTorch's convolution through a plain product. 4 B out per entry, reads from cache;
+// Oracle: plain loops, and PyTorch's convolution through a plain product. 4 B (2 B) out per entry, reads from cache;
 // col2im 4 B in per entry, 4 B out per pixel, 1 FLOP per entry.
-#include "prelude.cuh"
+#include "bf16.cuh"
 
 struct ColumnShape {
     int batch, channels, height, width, out_height, out_width, kernel, stride, pad;
     int image_stride, row_stride, batch_stride;
 };
 
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-im2col(const float* image, float* columns, ColumnShape s) {
+template <class T>
+__device__ inline void patches(const float* image, T* columns, const ColumnShape& s) {
     const unsigned places = s.out_height * s.out_width, taps = s.kernel * s.kernel;
     const unsigned rows = s.channels * taps;
     ALX_EACH(i, s.batch * rows * places) {
@@ -27,8 +27,18 @@ im2col(const float* image, float* columns, ColumnShape s) {
         float value = 0.0f;
         if (y >= 0 && y < s.height && x >= 0 && x < s.width)
             value = image[n * s.image_stride + (k / taps * s.height + y) * s.width + x];
-        columns[k * s.row_stride + n * s.batch_stride + p] = value;
+        columns[k * s.row_stride + n * s.batch_stride + p] = rounded_to<T>(value);
     }
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+im2col(const float* image, float* columns, ColumnShape s) {
+    patches(image, columns, s);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+im2col_bf16(const float* image, Bf16* columns, ColumnShape s) {
+    patches(image, columns, s);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)

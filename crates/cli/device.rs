@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use alexnet_cpu::CpuBackend;
-use alexnet_cuda::{Cache, CudaBackend};
+use alexnet_cuda::{Cache, CudaBackend, Precision, fastest_precision};
 use alexnet_net::Backend;
 
 use crate::messages::Refusal;
@@ -49,13 +49,25 @@ impl fmt::Display for Device {
     }
 }
 
+/// Where a run computes, and in what.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Place {
+    /// Where to run: auto, cpu, cuda, cuda:0 or cuda:0,1
+    #[arg(long, default_value = "auto")]
+    pub device: Device,
+    /// What matrix products multiply on CUDA devices: f32, tf32 or bf16; sums, weights and all else are f32 [default: bf16
+    /// where the devices have it, else f32]
+    #[arg(long)]
+    pub precision: Option<Precision>,
+}
+
 /// The backend a run uses, and why.
 #[derive(Debug)]
 pub struct Choice {
     /// In words, with the reason.
     pub why: String,
-    /// The CUDA devices; none for the CPU.
-    cuda: Option<Vec<usize>>,
+    /// The CUDA devices and what they multiply; none for the CPU.
+    cuda: Option<(Vec<usize>, Precision)>,
 }
 
 /// What a program does on whichever backend was chosen.
@@ -66,9 +78,22 @@ pub trait Work {
     fn run<B: Backend>(self, backend: B) -> anyhow::Result<Self::Done>;
 }
 
-impl Device {
-    /// Decides for a net of `columns` columns; an explicit device that cannot be had is refused.
+impl Place {
+    /// Decides for a net of `columns` columns; an explicit device or precision that cannot be had is refused.
     pub fn choose(&self, columns: usize) -> Result<Choice, Refusal> {
+        let choice = self.device.choose(columns, self.precision)?;
+        match self.precision {
+            Some(precision) if precision != Precision::F32 && choice.cuda.is_none() => Err(Refusal::new(
+                format!("--precision {precision} {}", choice.why),
+                "the CPU computes in f32; tf32 and bf16 need a CUDA device",
+            )),
+            _ => Ok(choice),
+        }
+    }
+}
+
+impl Device {
+    fn choose(&self, columns: usize, precision: Option<Precision>) -> Result<Choice, Refusal> {
         let cpu = |why: String| Choice { why, cuda: None };
         let named = match self {
             Device::Cpu => return Ok(cpu("on the CPU".into())),
@@ -92,7 +117,9 @@ impl Device {
             }
             (Ok(_), named) => {
                 let devices = named.unwrap_or(&[0]).to_vec();
-                Ok(Choice { why: format!("on {}", Device::Cuda(devices.clone())), cuda: Some(devices) })
+                let precision = precision.unwrap_or_else(|| fastest_precision(&devices));
+                let why = format!("on {}, matrix products in {precision}", Device::Cuda(devices.clone()));
+                Ok(Choice { why, cuda: Some((devices, precision)) })
             }
         }
     }
@@ -112,8 +139,10 @@ impl Choice {
     pub fn run<W: Work>(&self, threads: usize, work: W) -> anyhow::Result<W::Done> {
         match &self.cuda {
             None => work.run(CpuBackend::new(1, threads)?),
-            Some(devices) => {
-                work.run(CudaBackend::new(devices, &Cache::of_user()).map_err(alexnet_net::Error::from)?)
+            Some((devices, precision)) => {
+                let backend =
+                    CudaBackend::new(devices, &Cache::of_user()).map_err(alexnet_net::Error::from)?;
+                work.run(backend.with_precision(*precision))
             }
         }
     }
@@ -133,8 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn the_cpu_refuses_other_precisions() {
+        let place = |precision| Place { device: Device::Cpu, precision };
+        assert!(place(Some(Precision::F32)).choose(2).is_ok());
+        let refusal = place(Some(Precision::Bf16)).choose(2).unwrap_err();
+        assert_eq!(refusal.to_string(), "--precision bf16 on the CPU");
+    }
+
+    #[test]
     fn more_devices_than_columns_are_refused_before_anything_is_asked_of_them() {
-        let refusal = "cuda:0,1,2".parse::<Device>().unwrap().choose(2).unwrap_err();
+        let refusal = "cuda:0,1,2".parse::<Device>().unwrap().choose(2, None).unwrap_err();
         assert_eq!(refusal.to_string(), "--device cuda:0,1,2: 3 devices for 2 columns");
     }
 }

@@ -9,7 +9,7 @@ use alexnet_shard::{Access, ShardSet, Split};
 use alexnet_train::{Evaluation, Photos, Saved};
 use clap::Parser;
 
-use crate::device::{Device, Work};
+use crate::device::{Place, Work};
 use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::Progress;
@@ -29,9 +29,9 @@ pub struct Args {
     /// Refuse a checkpoint with another number of columns
     #[arg(long)]
     columns: Option<usize>,
-    /// Where to run: auto, cpu, cuda, cuda:0 or cuda:0,1
-    #[arg(long, default_value = "auto")]
-    device: Device,
+    /// Where, and in what
+    #[command(flatten)]
+    place: Place,
     /// Photos in a batch; the result does not depend on it
     #[arg(long, default_value_t = 32)]
     batch: u32,
@@ -51,7 +51,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     let file = if args.run.is_dir() { args.run.join("last.safetensors") } else { args.run.clone() };
     let saved = Saved::read(&file)?;
     let net = &saved.checkpoint.net;
-    let choice = args.device.choose(net.columns)?;
+    let choice = args.place.choose(net.columns)?;
     if let Some(columns) = args.columns.filter(|c| *c != net.columns) {
         let cause = format!("--columns {columns}, but {} has {}", file.display(), net.columns);
         return Err(Refusal::new(cause, "leave --columns away: a checkpoint knows its own").into());

@@ -13,7 +13,7 @@ use alexnet_train::{
 use anyhow::Context;
 use clap::Parser;
 
-use crate::device::{Device, Work};
+use crate::device::{Place, Work};
 use crate::initial;
 use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
@@ -44,9 +44,9 @@ pub struct Args {
     /// that belongs to --net]
     #[arg(long)]
     pub recipe: Option<String>,
-    /// Where to run: auto, cpu, cuda, cuda:0 or cuda:0,1
-    #[arg(long, default_value = "auto")]
-    pub device: Device,
+    /// Where, and in what
+    #[command(flatten)]
+    pub place: Place,
     /// Width and height of the network's input [default: 7/8 of the records, 224 of 256]
     #[arg(long)]
     pub crop: Option<usize>,
@@ -273,7 +273,7 @@ fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     say(format_args!("validation   {validation} photos"))?;
     say(format_args!("length       {}, {} updates", job.length, job.length.steps(batches)))?;
     say(format_args!("parameters   {} ({})", summary.parameters, size(parameters)))?;
-    say(format_args!("device       {}", args.device.choose(job.net.columns)?.why))?;
+    say(format_args!("device       {}", args.place.choose(job.net.columns)?.why))?;
     let [channels, height, width] = job.net.input;
     let ring = 3 * u64::from(job.recipe.batch) * (channels * height * width * 4) as u64;
     say(format_args!(
@@ -292,7 +292,7 @@ pub fn execute(
     out: &Path,
 ) -> anyhow::Result<(Exit, Option<Evaluation>)> {
     let job = &prepared.job;
-    let choice = args.device.choose(job.net.columns)?;
+    let choice = args.place.choose(job.net.columns)?;
     let folder = Folder::take(out, &prepared.description)?;
     remember(&folder, job, data)?;
     let threads = args.threads.unwrap_or_else(cores).max(1);

@@ -14,11 +14,6 @@ use crate::{convolution, dense, exchange};
 
 type Done = Result<(), DeviceError>;
 
-/// The address of value `at` of a buffer.
-fn at(buffer: &Floats, at: usize) -> u64 {
-    buffer.address + 4 * at as u64
-}
-
 impl Backend for CudaBackend {
     type Buffer = Floats;
     type Places = Floats<u8>;
@@ -33,7 +28,9 @@ impl Backend for CudaBackend {
     }
 
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
-        self.devices[device].zeros(len)
+        let made = self.devices[device].zeros(len)?;
+        self.devices[device].stale(made.address); // the memory may have been another's
+        Ok(made)
     }
 
     fn places(&mut self, device: usize, len: usize) -> Result<Floats<u8>, DeviceError> {
@@ -48,6 +45,7 @@ impl Backend for CudaBackend {
         if from.is_empty() {
             return Ok(());
         }
+        self.devices[device].stale(to.address);
         let mut view = to.slice.slice_mut(offset..offset + from.len());
         self.devices[device].stream.memcpy_htod(from, &mut view).map_err(failed(device, "upload"))
     }
@@ -103,8 +101,8 @@ impl Backend for CudaBackend {
         convolution::reserve(&mut self.devices[device], op, n)
     }
 
-    fn reserve_dense(&mut self, _: usize, _: &Dense, _: usize) -> Done {
-        Ok(())
+    fn reserve_dense(&mut self, device: usize, op: &Dense, n: usize) -> Done {
+        dense::reserve(&mut self.devices[device], op, n)
     }
 
     fn convolution_forward(
@@ -116,7 +114,7 @@ impl Backend for CudaBackend {
         w: Weights<'_, Floats>,
         y: &mut Floats,
     ) -> Done {
-        let (weight, bias) = (at(w.buffer, w.weight.start), at(w.buffer, w.bias.start));
+        let (weight, bias) = ((w.buffer, w.weight.start), w.buffer.at(w.bias.start));
         convolution::forward(&mut self.devices[device], op, n, x.address, weight, y.address)?;
         self.devices[device].bias(n, op.outputs, op.positions(), y.address, bias, op.rectify)
     }
@@ -130,7 +128,7 @@ impl Backend for CudaBackend {
         w: Weights<'_, Floats>,
         dx: &mut Floats,
     ) -> Done {
-        let weight = at(w.buffer, w.weight.start);
+        let weight = (w.buffer, w.weight.start);
         convolution::backward_input(&mut self.devices[device], op, n, dy.address, weight, dx.address)
     }
 
@@ -143,7 +141,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let (weight, bias) = (at(dw.buffer, dw.weight.start), at(dw.buffer, dw.bias.start));
+        let (weight, bias) = (dw.buffer.at(dw.weight.start), dw.buffer.at(dw.bias.start));
         let d = &mut self.devices[device];
         convolution::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
         let sizes = [n, op.outputs, op.positions(), usize::from(dw.accumulate)];
@@ -159,8 +157,8 @@ impl Backend for CudaBackend {
         w: Weights<'_, Floats>,
         y: &mut Floats,
     ) -> Done {
-        let (weight, bias) = (at(w.buffer, w.weight.start), at(w.buffer, w.bias.start));
-        dense::forward(&self.devices[device], op, n, x.address, weight, y.address)?;
+        let (weight, bias) = ((w.buffer, w.weight.start), w.buffer.at(w.bias.start));
+        dense::forward(&mut self.devices[device], op, n, x.address, weight, y.address)?;
         self.devices[device].bias(n, op.outputs, 1, y.address, bias, op.rectify)
     }
 
@@ -173,8 +171,8 @@ impl Backend for CudaBackend {
         w: Weights<'_, Floats>,
         dx: &mut Floats,
     ) -> Done {
-        let weight = at(w.buffer, w.weight.start);
-        dense::backward_input(&self.devices[device], op, n, dy.address, weight, dx.address)
+        let weight = (w.buffer, w.weight.start);
+        dense::backward_input(&mut self.devices[device], op, n, dy.address, weight, dx.address)
     }
 
     fn dense_backward_weights(
@@ -186,8 +184,8 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let (weight, bias) = (at(dw.buffer, dw.weight.start), at(dw.buffer, dw.bias.start));
-        let d = &self.devices[device];
+        let (weight, bias) = (dw.buffer.at(dw.weight.start), dw.buffer.at(dw.bias.start));
+        let d = &mut self.devices[device];
         dense::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
         dense::backward_bias(d, op, n, dy.address, bias, dw.accumulate)
     }

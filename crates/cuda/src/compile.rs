@@ -32,6 +32,7 @@ pub const KERNELS: &[KernelFile] = files!(
     "exchange.cu",
     "im2col.cu",
     "lrn.cu",
+    "operand.cu",
     "pool.cu",
     "softmax.cu",
     "tanh.cu",
@@ -40,7 +41,7 @@ pub const KERNELS: &[KernelFile] = files!(
 );
 
 /// What they include.
-pub(crate) const HEADERS: &[KernelFile] = files!("prelude.cuh", "philox.cuh");
+pub(crate) const HEADERS: &[KernelFile] = files!("prelude.cuh", "philox.cuh", "bf16.cuh");
 
 pub(crate) const OPTIONS: &[&str] = &["--std=c++17", "--fmad=false", "--ptxas-options=-v"];
 

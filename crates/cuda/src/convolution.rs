@@ -1,14 +1,16 @@
 //! Convolutions: patches to columns by our kernel, then matrix products by cuBLAS, a chunk of images at a time.
 //!
-//! Columns are kept image by image, `[n][window][positions]`, so that a product writes the NCHW output directly. The
-//! gradient of the weights adds image after image, in order. cuBLAS counts column by column: a row-major a×b matrix
-//! is its b×a matrix.
+//! Forward, and for the gradient of the input, columns are kept image by image, `[n][window][positions]`, so that a
+//! product writes the NCHW output directly. The gradient of the weights is one product a chunk: columns
+//! `[window][n·positions]` with dy turned to `[maps][n·positions]`. cuBLAS counts column by column: a row-major a×b
+//! matrix is its b×a matrix.
 
 use alexnet_net::{Convolution, DeviceError};
 
 use crate::dense::Product;
-use crate::device::Device;
+use crate::device::{Device, Floats};
 use crate::launch::Arg;
+use crate::precision::{Precision, Slot};
 use crate::shape::ColumnShape;
 
 /// Bytes of columns at a time: enough to fill a GPU, little beside its memory.
@@ -19,7 +21,25 @@ fn chunk(op: &Convolution, n: usize) -> usize {
     (COLUMNS / 4 / (op.window() * op.positions()).max(1)).clamp(1, n.max(1))
 }
 
-fn shape(device: &Device, op: &Convolution, images: usize) -> Result<ColumnShape, DeviceError> {
+/// How the columns of a chunk lie.
+#[derive(Clone, Copy)]
+enum Columns {
+    /// `[n][window][positions]`.
+    ByImage,
+    /// `[window][n·positions]`.
+    OneMatrix,
+}
+
+fn shape(
+    device: &Device,
+    op: &Convolution,
+    images: usize,
+    columns: Columns,
+) -> Result<ColumnShape, DeviceError> {
+    let (row_stride, batch_stride) = match columns {
+        Columns::ByImage => (op.positions(), op.window() * op.positions()),
+        Columns::OneMatrix => (images * op.positions(), op.positions()),
+    };
     device.int(images * op.window() * op.positions())?;
     device.int(images * op.input_len())?;
     let int = |value| device.int(value);
@@ -34,18 +54,21 @@ fn shape(device: &Device, op: &Convolution, images: usize) -> Result<ColumnShape
         stride: int(op.stride)?,
         pad: int(op.padding)?,
         image_stride: int(op.input_len())?,
-        row_stride: int(op.positions())?,
-        batch_stride: int(op.window() * op.positions())?,
+        row_stride: int(row_stride)?,
+        batch_stride: int(batch_stride)?,
     })
 }
 
-/// Makes room for the columns of the largest chunk.
+/// Makes room for the columns and the turned gradients of the largest chunk, and for what products read.
 pub(crate) fn reserve(device: &mut Device, op: &Convolution, n: usize) -> Result<(), DeviceError> {
-    let len = chunk(op, n) * op.window() * op.positions();
-    let mut place = device.workspace.take();
-    let grown = device.grown(&mut place, len).map(drop);
-    device.workspace = place;
-    grown
+    let images = chunk(op, n);
+    let (mut columns, mut turned) = (device.workspace.take(), device.turned.take());
+    let grown = device.grown(&mut columns, images * op.window() * op.positions()).map(drop);
+    let grown =
+        grown.and_then(|()| device.grown(&mut turned, images * op.output_len() / op.groups).map(drop));
+    (device.workspace, device.turned) = (columns, turned);
+    grown?;
+    device.reserve_operand(Slot::Gradient, n * op.output_len())
 }
 
 /// Calls `each` for every chunk of images and every group, with where they begin: input, weights, output (in values)
@@ -66,34 +89,56 @@ fn pieces(
     Ok(())
 }
 
-/// Columns of a chunk into the workspace; its address.
-fn lower(device: &mut Device, op: &Convolution, x: u64, images: usize) -> Result<u64, DeviceError> {
-    reserve(device, op, images)?;
-    let columns = device.workspace.as_ref().map_or(0, |w| w.address);
-    let shape = shape(device, op, images)?;
+/// Columns of a chunk into the workspace; their address.
+fn lower(
+    device: &mut Device,
+    op: &Convolution,
+    x: u64,
+    images: usize,
+    columns: Columns,
+) -> Result<u64, DeviceError> {
+    let to = device.workspace.as_ref().map_or(0, |w| w.address);
+    let shape = shape(device, op, images, columns)?;
     let grid = device.grid(images * op.window() * op.positions());
-    device.launch("im2col", grid, &[Arg::Address(x), Arg::Address(columns), Arg::Columns(&shape)])?;
-    Ok(columns)
+    let kernel = if device.precision == Precision::Bf16 { "im2col_bf16" } else { "im2col" };
+    device.launch(kernel, grid, &[Arg::Address(x), Arg::Address(to), Arg::Columns(&shape)])?;
+    Ok(to)
 }
 
-/// y = w ∗ x, without bias. Addresses are of whole tensors.
+/// One group's gradients of a chunk with maps before images; their address.
+fn turn(device: &mut Device, op: &Convolution, dy: u64, images: usize) -> Result<u64, DeviceError> {
+    let to = device.turned.as_ref().map_or(0, |t| t.address);
+    let mut args = vec![Arg::Address(dy), Arg::Address(to)];
+    for size in [images, op.outputs / op.groups, op.positions(), op.output_len()] {
+        args.push(Arg::Int(device.int(size)?));
+    }
+    let grid = device.grid(images * op.output_len() / op.groups);
+    let kernel = if device.precision == Precision::Bf16 { "maps_first_bf16" } else { "maps_first" };
+    device.int(images * op.output_len())?;
+    device.launch(kernel, grid, &args)?;
+    Ok(to)
+}
+
+/// y = w ∗ x, without bias. The weights are values `at ..` of `w`; addresses are of whole tensors.
 pub(crate) fn forward(
     device: &mut Device,
     op: &Convolution,
     n: usize,
     x: u64,
-    w: u64,
+    (w, at): (&Floats, usize),
     y: u64,
 ) -> Result<(), DeviceError> {
     let (window, places, maps) = (op.window(), op.positions(), op.outputs / op.groups);
+    reserve(device, op, n)?;
+    let (w, width) = (device.weights(w, at)?, device.width());
     pieces(op, n, |input, weight, output, images| {
-        let columns = lower(device, op, x + 4 * input as u64, images)?;
+        let columns = lower(device, op, x + 4 * input as u64, images, Columns::ByImage)?;
         device.product(&Product {
             m: places,
             n: maps,
             k: window,
             a: (columns, places, false),
-            b: (w + 4 * weight as u64, window, false),
+            b: (w + width * weight as u64, window, false),
             c: (y + 4 * output as u64, places),
             accumulate: false,
             batch: Some((images, window * places, 0, op.output_len())),
@@ -107,24 +152,26 @@ pub(crate) fn backward_input(
     op: &Convolution,
     n: usize,
     dy: u64,
-    w: u64,
+    (w, at): (&Floats, usize),
     dx: u64,
 ) -> Result<(), DeviceError> {
     let (window, places, maps) = (op.window(), op.positions(), op.outputs / op.groups);
+    reserve(device, op, n)?;
+    let dy = device.operand(Slot::Gradient, dy, n * op.output_len())?;
+    let (w, width) = (device.weights(w, at)?, device.width());
     pieces(op, n, |input, weight, output, images| {
-        reserve(device, op, images)?;
         let columns = device.workspace.as_ref().map_or(0, |w| w.address);
         device.product(&Product {
             m: places,
             n: window,
             k: maps,
-            a: (dy + 4 * output as u64, places, false),
-            b: (w + 4 * weight as u64, window, true),
+            a: (dy + width * output as u64, places, false),
+            b: (w + width * weight as u64, window, true),
             c: (columns, places),
             accumulate: false,
             batch: Some((images, op.output_len(), 0, window * places)),
         })?;
-        let shape = shape(device, op, images)?;
+        let shape = shape(device, op, images, Columns::ByImage)?;
         let grid = device.grid(images * op.input_len() / op.groups);
         device.launch(
             "col2im",
@@ -145,22 +192,20 @@ pub(crate) fn backward_weights(
     accumulate: bool,
 ) -> Result<(), DeviceError> {
     let (window, places, maps) = (op.window(), op.positions(), op.outputs / op.groups);
+    reserve(device, op, n)?;
     pieces(op, n, |input, weight, output, images| {
-        let columns = lower(device, op, x + 4 * input as u64, images)?;
-        // The first image of the batch begins the sum of its group.
-        let begins = output < op.output_len();
-        for image in 0..images {
-            device.product(&Product {
-                m: window,
-                n: maps,
-                k: places,
-                a: (columns + 4 * (image * window * places) as u64, places, true),
-                b: (dy + 4 * (output + image * op.output_len()) as u64, places, false),
-                c: (dw + 4 * weight as u64, window),
-                accumulate: accumulate || !begins || image > 0,
-                batch: None,
-            })?;
-        }
-        Ok(())
+        let columns = lower(device, op, x + 4 * input as u64, images, Columns::OneMatrix)?;
+        let turned = turn(device, op, dy + 4 * output as u64, images)?;
+        device.product(&Product {
+            m: window,
+            n: maps,
+            k: images * places,
+            a: (columns, images * places, true),
+            b: (turned, images * places, false),
+            c: (dw + 4 * weight as u64, window),
+            // The first chunk of the batch begins the sum of its group.
+            accumulate: accumulate || output >= op.output_len(),
+            batch: None,
+        })
     })
 }

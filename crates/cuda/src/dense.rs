@@ -1,13 +1,18 @@
-//! Matrix products by cuBLAS, and the dense layers made of them.
+//! Matrix products by cuBLAS in the device's precision, and the dense layers made of them.
 #![allow(unsafe_code)]
 
+use std::ffi::c_void;
+
 use alexnet_net::{Dense, DeviceError};
-use cudarc::cublas::{result, sys::cublasOperation_t};
+use cudarc::cublas::result;
+use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
 
-use crate::device::{Device, failed};
+use crate::device::{Device, Floats, failed};
 use crate::launch::Arg;
+use crate::precision::{Precision, Slot};
 
-/// C = op(A) · op(B), or C += …, in cuBLAS' column-major terms: C is m×n, op(A) m×k, op(B) k×n.
+/// C = op(A) · op(B), or C += …, in cuBLAS' column-major terms: C is m×n, op(A) m×k, op(B) k×n. A and B lie as the device's
+/// precision has them ([`Device::operand`], [`Device::weights`]), C in float32.
 pub(crate) struct Product {
     pub m: usize,
     pub n: usize,
@@ -26,7 +31,7 @@ pub(crate) struct Product {
 impl Device {
     /// Queues a product.
     pub fn product(&self, p: &Product) -> Result<(), DeviceError> {
-        self.span("sgemm", || self.multiply(p))
+        self.span("matrix product", || self.multiply(p))
     }
 
     fn multiply(&self, p: &Product) -> Result<(), DeviceError> {
@@ -35,71 +40,86 @@ impl Device {
         let operation = |transposed| {
             if transposed { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N }
         };
+        let (read, compute) = match self.precision {
+            Precision::F32 => (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F),
+            Precision::Tf32 => (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32),
+            Precision::Bf16 => (cudaDataType::CUDA_R_16BF, cublasComputeType_t::CUBLAS_COMPUTE_32F),
+        };
         let (m, n, k) = (int(p.m)?, int(p.n)?, int(p.k)?);
         let (lda, ldb, ldc) = (int(p.a.1)?, int(p.b.1)?, int(p.c.1)?);
+        let (count, step_a, step_b, step_c) = p.batch.unwrap_or((1, 0, 0, 0));
         let (alpha, beta) = (1.0f32, if p.accumulate { 1.0f32 } else { 0.0 });
         let (handle, ta, tb) = (*self.blas.handle(), operation(p.a.2), operation(p.b.2));
-        let (a, b, c) = (p.a.0 as *const f32, p.b.0 as *const f32, p.c.0 as *mut f32);
-        // SAFETY: addresses of this device's buffers, as long as the sizes, leading dimensions and steps say; alpha and
-        // beta are read during the call.
+        // SAFETY: addresses of this device's buffers, as long as the sizes, leading dimensions and steps say and of the
+        // types named; alpha and beta are read during the call.
         let done = unsafe {
-            match p.batch {
-                None => result::sgemm(handle, ta, tb, m, n, k, &alpha, a, lda, b, ldb, &beta, c, ldc),
-                Some((count, step_a, step_b, step_c)) => result::sgemm_strided_batched(
-                    handle,
-                    ta,
-                    tb,
-                    m,
-                    n,
-                    k,
-                    &alpha,
-                    a,
-                    lda,
-                    step_a as i64,
-                    b,
-                    ldb,
-                    step_b as i64,
-                    &beta,
-                    c,
-                    ldc,
-                    step_c as i64,
-                    int(count)?,
-                ),
-            }
+            result::gemm_strided_batched_ex(
+                handle,
+                ta,
+                tb,
+                m,
+                n,
+                k,
+                (&raw const alpha).cast(),
+                p.a.0 as *const c_void,
+                read,
+                lda,
+                step_a as i64,
+                p.b.0 as *const c_void,
+                read,
+                ldb,
+                step_b as i64,
+                (&raw const beta).cast(),
+                p.c.0 as *mut c_void,
+                cudaDataType::CUDA_R_32F,
+                ldc,
+                step_c as i64,
+                int(count)?,
+                compute,
+                cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
         };
         done.map_err(failed(self.number, "matrix product"))
     }
 }
 
-/// Calls `each` with the first input, weight and output of each group.
+/// Makes room for what products read.
+pub(crate) fn reserve(device: &mut Device, op: &Dense, n: usize) -> Result<(), DeviceError> {
+    device.reserve_operand(Slot::Input, n * op.inputs)?;
+    device.reserve_operand(Slot::Gradient, n * op.outputs)
+}
+
+/// Calls `each` with the first input, weight and output of each group, in values.
 fn groups(
     op: &Dense,
     mut each: impl FnMut(u64, u64, u64) -> Result<(), DeviceError>,
 ) -> Result<(), DeviceError> {
     (0..op.groups).try_for_each(|group| {
-        let first = |len: usize| 4 * (group * (len / op.groups)) as u64;
+        let first = |len: usize| (group * (len / op.groups)) as u64;
         each(first(op.inputs), first(op.weight_len()), first(op.outputs))
     })
 }
 
-/// y = x·wᵀ, without bias.
+/// y = x·wᵀ, without bias; the weights are values `at ..` of `w`.
 pub(crate) fn forward(
-    device: &Device,
+    device: &mut Device,
     op: &Dense,
     n: usize,
     x: u64,
-    w: u64,
+    (w, at): (&Floats, usize),
     y: u64,
 ) -> Result<(), DeviceError> {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
+    let (x, w, width) =
+        (device.operand(Slot::Input, x, n * op.inputs)?, device.weights(w, at)?, device.width());
     groups(op, |input, weight, output| {
         device.product(&Product {
             m: outputs,
             n,
             k: inputs,
-            a: (w + weight, inputs, true),
-            b: (x + input, op.inputs, false),
-            c: (y + output, op.outputs),
+            a: (w + width * weight, inputs, true),
+            b: (x + width * input, op.inputs, false),
+            c: (y + 4 * output, op.outputs),
             accumulate: false,
             batch: None,
         })
@@ -108,22 +128,24 @@ pub(crate) fn forward(
 
 /// dx = dy·w.
 pub(crate) fn backward_input(
-    device: &Device,
+    device: &mut Device,
     op: &Dense,
     n: usize,
     dy: u64,
-    w: u64,
+    (w, at): (&Floats, usize),
     dx: u64,
 ) -> Result<(), DeviceError> {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
+    let (dy, w, width) =
+        (device.operand(Slot::Gradient, dy, n * op.outputs)?, device.weights(w, at)?, device.width());
     groups(op, |input, weight, output| {
         device.product(&Product {
             m: inputs,
             n,
             k: outputs,
-            a: (w + weight, inputs, false),
-            b: (dy + output, op.outputs, false),
-            c: (dx + input, op.inputs),
+            a: (w + width * weight, inputs, false),
+            b: (dy + width * output, op.outputs, false),
+            c: (dx + 4 * input, op.inputs),
             accumulate: false,
             batch: None,
         })
@@ -148,7 +170,7 @@ pub(crate) fn backward_bias(
 
 /// dw = dyᵀ·x, added to what is there if `accumulate`.
 pub(crate) fn backward_weights(
-    device: &Device,
+    device: &mut Device,
     op: &Dense,
     n: usize,
     x: u64,
@@ -157,14 +179,16 @@ pub(crate) fn backward_weights(
     accumulate: bool,
 ) -> Result<(), DeviceError> {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
+    let x = device.operand(Slot::Input, x, n * op.inputs)?;
+    let (dy, width) = (device.operand(Slot::Gradient, dy, n * op.outputs)?, device.width());
     groups(op, |input, weight, output| {
         device.product(&Product {
             m: inputs,
             n: outputs,
             k: n,
-            a: (x + input, op.inputs, false),
-            b: (dy + output, op.outputs, true),
-            c: (dw + weight, inputs),
+            a: (x + width * input, op.inputs, false),
+            b: (dy + width * output, op.outputs, true),
+            c: (dw + 4 * weight, inputs),
             accumulate,
             batch: None,
         })

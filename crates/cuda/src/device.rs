@@ -15,6 +15,7 @@ use cudarc::nvrtc::Ptx;
 
 use crate::cache::Cache;
 use crate::compile::KERNELS;
+use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
 
 /// Values of one device.
@@ -30,6 +31,11 @@ impl<T> Floats<T> {
         self.slice.len()
     }
 
+    /// The address of value `at`.
+    pub(crate) fn at(&self, at: usize) -> u64 {
+        self.address + (at * size_of::<T>()) as u64
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.slice.is_empty()
@@ -43,6 +49,10 @@ pub(crate) struct Device {
     pub stream: Arc<CudaStream>,
     pub blas: CudaBlas,
     pub multiprocessors: u32,
+    pub precision: Precision,
+    /// Rounded inputs and gradients, see [`crate::precision`].
+    pub operands: [Option<Floats<u16>>; 2],
+    pub shadow: Option<Shadow>,
     /// Bytes copied from other devices.
     pub received: Cell<u64>,
     /// Kernels and products timed, while a profile is taken.
@@ -50,6 +60,8 @@ pub(crate) struct Device {
     functions: HashMap<&'static str, CudaFunction>,
     /// Columns of a convolution, or slices on their way between devices.
     pub workspace: Option<Floats>,
+    /// Gradients of a convolution with maps before images.
+    pub turned: Option<Floats>,
     pub outgoing: Option<Floats>,
     pub incoming: Option<Floats>,
     pub segments: Option<Floats<crate::shape::UpdateSegment>>,
@@ -92,10 +104,14 @@ impl Device {
             stream,
             blas,
             multiprocessors,
+            precision: Precision::default(),
+            operands: [None, None],
+            shadow: None,
             received: Cell::new(0),
             spans: RefCell::new(None),
             functions,
             workspace: None,
+            turned: None,
             outgoing: None,
             incoming: None,
             segments: None,

@@ -177,6 +177,7 @@ impl Device {
             Arg::Int(self.int(table.len())?),
             Arg::Unsigned(last.end),
             Arg::Float(momentum),
+            self.shadow_of(w),
         ];
         self.segments = place;
         self.int(last.end as usize)?;

@@ -21,6 +21,7 @@ mod elementwise;
 mod exchange;
 mod launch;
 mod pinned;
+mod precision;
 mod probe;
 mod profile;
 mod shape;
@@ -34,7 +35,8 @@ use staging::Staging;
 pub use cache::Cache;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
 pub use device::Floats;
-pub use probe::{Unavailable, probe};
+pub use precision::Precision;
+pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
 
 /// One or several CUDA devices. Operations are queued; only downloads and [`Backend::synchronise`] wait.
@@ -58,5 +60,14 @@ impl CudaBackend {
             staging: None,
             devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The same devices with matrix products in this precision; float32 if nothing is said.
+    #[must_use]
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        for device in &mut self.devices {
+            device.precision = precision;
+        }
+        self
     }
 }

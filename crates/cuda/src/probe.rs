@@ -4,7 +4,9 @@
 //! anything of it is called; this is the only place that may find one missing.
 #![allow(unsafe_code)]
 
-use cudarc::driver::CudaContext;
+use cudarc::driver::{CudaContext, result, sys::CUdevice_attribute};
+
+use crate::precision::Precision;
 
 /// Why CUDA cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,4 +60,21 @@ pub fn probe() -> Result<usize, Unavailable> {
         Some((name, _)) => Err(Unavailable::Library(name)),
         None => Ok(devices as usize),
     }
+}
+
+/// What these devices multiply fastest: bfloat16 if all have compute capability 8.0 or more, else float32. [`probe()`] must
+/// have succeeded.
+pub fn fastest_precision(ordinals: &[usize]) -> Precision {
+    let major = |&ordinal: &usize| {
+        let device = result::device::get(ordinal as i32).ok()?;
+        // SAFETY: the device is the driver's own.
+        unsafe {
+            result::device::get_attribute(
+                device,
+                CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR,
+            )
+        }
+        .ok()
+    };
+    if ordinals.iter().all(|ordinal| major(ordinal) >= Some(8)) { Precision::Bf16 } else { Precision::F32 }
 }

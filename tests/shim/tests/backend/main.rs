@@ -10,6 +10,7 @@ mod exchange; // gather and reduce in any order of the queue, bytes counted agai
 mod golden;
 #[path = "../../../golden_nets/check.rs"]
 mod golden_nets;
+mod precision; // TF32 and bfloat16 products beside float32
 mod records; //  raw records: bit for bit the loader's, in any order of the queue
 
 use alexnet_cpu::CpuBackend;

@@ -1,18 +1,34 @@
-//! cuBLAS calls through cudarc against plain loops.
+//! cuBLAS calls through cudarc against plain loops, in each type that products read.
+use std::ffi::c_void;
+
 use crate::{context, driver};
 use alexnet_rng::{Purpose, Stream};
-use cudarc::cublas::{CudaBlas, Gemm, GemmConfig, StridedBatchedConfig, sys::cublasOperation_t};
+use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
+use cudarc::cublas::{CudaBlas, result};
+use cudarc::driver::DevicePtr;
+use half::bf16;
+
+/// Rounds to 11 significant bits, as TF32 has, by arithmetic alone.
+fn tf32(x: f32) -> f32 {
+    let unit = 2f64.powi(f64::from(x.abs()).log2().floor() as i32 - 10);
+    ((f64::from(x) / unit).round_ties_even() * unit) as f32
+}
 
 #[test]
-fn all_transpositions_strides_and_accumulation() {
+fn all_types_transpositions_strides_and_accumulation() {
     let (_driver, _turn) = driver();
     let stream = context(0).new_stream().expect("a stream");
     let blas = CudaBlas::new(stream.clone()).expect("a handle");
     let (m, n, k, batch) = (5usize, 7usize, 3usize, 2usize);
     let mut values = vec![0.0f32; 500];
     Stream::new(1, 0, 0, Purpose::Sample).fill_normal(1.0, &mut values);
-    for (ta, tb, beta) in [(false, false, 0.0f32), (true, false, 1.0), (false, true, 1.0), (true, true, 0.0)]
-    {
+    let f32s = (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F);
+    let tf32s = (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32);
+    let bf16s = (cudaDataType::CUDA_R_16BF, cublasComputeType_t::CUBLAS_COMPUTE_32F);
+    let rounding: [(_, fn(f32) -> f32); 3] =
+        [(f32s, |x| x), (tf32s, tf32), (bf16s, |x| bf16::from_f32(x).to_f32())];
+    let ways = [(false, false, 0.0f32), (true, false, 1.0), (false, true, 1.0), (true, true, 0.0)];
+    for (((read, compute), seen), (ta, tb, beta)) in rounding.into_iter().flat_map(|r| ways.map(|w| (r, w))) {
         let (lda, ldb, ldc) = (if ta { k } else { m } + 1, if tb { n } else { k } + 2, m + 3);
         let (sa, sb, sc) = (lda * if ta { m } else { k }, ldb * if tb { k } else { n }, ldc * n);
         let (a, b, mut c) =
@@ -20,30 +36,47 @@ fn all_transpositions_strides_and_accumulation() {
         if beta == 0.0 {
             c.fill(f32::NAN);
         }
-        let (da, db) = (stream.clone_htod(a).expect("a copy"), stream.clone_htod(b).expect("a copy"));
-        let mut dc = stream.clone_htod(&c).expect("a copy");
+        let upload = |values: &[f32]| {
+            let half = |v: &f32| bf16::from_f32(*v).to_bits();
+            let bytes: Vec<u8> = if read == cudaDataType::CUDA_R_16BF {
+                values.iter().flat_map(|v| half(v).to_le_bytes()).collect()
+            } else {
+                values.iter().flat_map(|v| v.to_le_bytes()).collect()
+            };
+            stream.clone_htod(&bytes).expect("a copy")
+        };
+        let (da, db, dc) = (upload(a), upload(b), stream.clone_htod(&c).expect("a copy"));
         let flag = |t| if t { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N };
-        let gemm = GemmConfig {
-            transa: flag(ta),
-            transb: flag(tb),
-            m: m as i32,
-            n: n as i32,
-            k: k as i32,
-            alpha: 0.5,
-            lda: lda as i32,
-            ldb: ldb as i32,
-            beta,
-            ldc: ldc as i32,
-        };
-        let config = StridedBatchedConfig {
-            gemm,
-            batch_size: batch as i32,
-            stride_a: sa as i64,
-            stride_b: sb as i64,
-            stride_c: sc as i64,
-        };
-        // SAFETY: sizes and strides lie inside the buffers.
-        unsafe { blas.gemm_strided_batched(config, &da, &db, &mut dc) }.expect("a product");
+        let (alpha, int) = (0.5f32, |v: usize| v as i32);
+        // SAFETY: sizes and strides lie inside the buffers, which have these types.
+        unsafe {
+            result::gemm_strided_batched_ex(
+                *blas.handle(),
+                flag(ta),
+                flag(tb),
+                int(m),
+                int(n),
+                int(k),
+                (&raw const alpha).cast(),
+                da.device_ptr(&stream).0 as *const c_void,
+                read,
+                int(lda),
+                sa as i64,
+                db.device_ptr(&stream).0 as *const c_void,
+                read,
+                int(ldb),
+                sb as i64,
+                (&raw const beta).cast(),
+                dc.device_ptr(&stream).0 as *mut c_void,
+                cudaDataType::CUDA_R_32F,
+                int(ldc),
+                sc as i64,
+                int(batch),
+                compute,
+                cublasGemmAlgo_t::CUBLAS_GEMM_DEFAULT,
+            )
+        }
+        .expect("a product");
         let ours = stream.clone_dtoh(&dc).expect("a copy");
         for s in 0..batch {
             for j in 0..n {
@@ -52,16 +85,15 @@ fn all_transpositions_strides_and_accumulation() {
                         .map(|p| {
                             let a = a[s * sa + if ta { i * lda + p } else { p * lda + i }];
                             let b = b[s * sb + if tb { p * ldb + j } else { j * ldb + p }];
-                            f64::from(a) * f64::from(b)
+                            f64::from(seen(a)) * f64::from(seen(b))
                         })
                         .sum();
                     let at = s * sc + j * ldc + i;
                     let expected = 0.5 * sum + if beta == 0.0 { 0.0 } else { f64::from(c[at]) };
-                    assert!((f64::from(ours[at]) - expected).abs() < 1e-5, "{ta} {tb} ({i}, {j}) of {s}");
+                    let off = (f64::from(ours[at]) - expected).abs();
+                    assert!(off < 1e-5, "{read:?} {compute:?} {ta} {tb} ({i}, {j}) of {s}: {off}");
                 }
             }
         }
-        // SAFETY: as above; the first of the batch alone.
-        unsafe { blas.gemm(gemm, &da, &db, &mut dc) }.expect("a product");
     }
 }

@@ -73,9 +73,15 @@ impl Shape {
 
     fn columns(&self, image: &[f32]) -> Vec<f32> {
         let n = self.batch as usize * self.rows() * self.places();
-        in_every_order("im2col", grid(n), &vec![f32::NAN; n], |columns| {
+        let columns = in_every_order("im2col", grid(n), &vec![f32::NAN; n], |columns| {
             vec![image.into(), columns.into(), Arg::plain(self)]
-        })
+        });
+        let rounded = in_every_order("im2col_bf16", grid(n), &vec![0xffffu16; n], |columns| {
+            vec![image.into(), columns.into(), Arg::plain(self)]
+        });
+        let expected: Vec<u16> = columns.iter().map(|&v| half::bf16::from_f32(v).to_bits()).collect();
+        assert_eq!(rounded, expected, "im2col_bf16");
+        columns
     }
 
     fn image(&self, columns: &[f32], into: &[f32]) -> Vec<f32> {

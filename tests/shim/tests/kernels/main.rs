@@ -11,6 +11,7 @@ mod exchange; //   column slices and fixed-order sums
 mod golden; //     reader of ../shared/golden/ops.safetensors
 mod im2col; //     patches, and whole convolutions against PyTorch's
 mod lrn; //        across maps, clipped at the column, and PyTorch's
+mod operand; //    rounding to bfloat16 and maps before images, bit for bit
 mod pool; //       overlapping max pooling, ties, NaN, and PyTorch's
 mod shim; //       the shim finds the faults of host/faulty.cu; report of kernels never launched
 mod softmax; //    loss, gradient, ranks with ties
@@ -86,6 +87,11 @@ impl Bits for f64 {
     }
 }
 impl Bits for u8 {
+    fn bits(self) -> u64 {
+        u64::from(self)
+    }
+}
+impl Bits for u16 {
     fn bits(self) -> u64 {
         u64::from(self)
     }

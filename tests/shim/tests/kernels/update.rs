@@ -16,6 +16,7 @@ fn run(w: &[f32], v: &[f32], g: &[f32], segments: &[Segment], momentum: f32) -> 
     let mut outs = Vec::new();
     for order in ORDERS {
         let (mut w, mut v) = (w.to_vec(), v.to_vec());
+        let mut rounded: Vec<u16> = w.iter().map(|&w| half::bf16::from_f32(w).to_bits()).collect();
         let n = w.len() as u32;
         let args: Vec<Arg> = vec![
             (&mut w).into(),
@@ -25,8 +26,11 @@ fn run(w: &[f32], v: &[f32], g: &[f32], segments: &[Segment], momentum: f32) -> 
             (segments.len() as i32).into(),
             n.into(),
             momentum.into(),
+            (&mut rounded).into(),
         ];
         launch("momentum_update", Grid(blocks, threads, 0), order, &args).expect("a right launch");
+        let expected: Vec<u16> = w.iter().map(|&w| half::bf16::from_f32(w).to_bits()).collect();
+        assert_eq!(rounded, expected, "the rounded copy goes on with the weights");
         outs.push((w, v));
     }
     for (w, v) in &outs[1..] {

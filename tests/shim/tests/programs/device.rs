@@ -41,7 +41,9 @@ fn every_missing_library_is_named() {
 fn devices_that_are_there_are_taken_and_others_refused() {
     let Some(_) = installed("devices") else { return };
     let two = [("SHIM_DEVICES", "2")];
-    for (asked_for, taken) in [("auto", "on cuda:0"), ("cuda", "on cuda:0"), ("cuda:1,0", "on cuda:1,0")] {
+    for (asked_for, taken) in
+        [("auto", "on cuda:0, matrix products in bf16"), ("cuda", "on cuda:0,"), ("cuda:1,0", "on cuda:1,0,")]
+    {
         let (code, text) = asked(asked_for, All, &two);
         assert!(code == 0 && text.contains(taken), "{asked_for}: {text}");
     }

@@ -101,6 +101,8 @@ fn shards() -> &'static Path {
 fn training<S: AsRef<OsStr>>(device: &str, out: &Path, more: &[S]) -> Command {
     let mut train = program("train", Libraries::All);
     train.arg("--data").arg(shards()).arg("--out").arg(out).args(["--device", device]);
-    train.args("--narrow 8 --crop 56 --batch 16 --steps 6 --log-every 1 --quiet".split(' ')).args(more);
+    train
+        .args("--narrow 8 --crop 56 --batch 16 --steps 6 --log-every 1 --quiet --precision f32".split(' '))
+        .args(more);
     train
 }
