@@ -3,7 +3,7 @@
 
 use alexnet_cpu::CpuBackend;
 use alexnet_net::oracle::Oracle;
-use alexnet_net::{Ablation, Activation, Backend, DropoutKey, Net, Network, Parameters};
+use alexnet_net::{Ablation, Activation, Backend, DropoutKey, Net, Network, Parameters, SCORES};
 
 /// Loss and gradients of one batch of three.
 fn gradients<B: Backend>(net: &Net, backend: B) -> (f64, Vec<f32>) {
@@ -56,4 +56,40 @@ fn ablations() {
     for name in ["original", "modern", "cifar"] {
         agree(&small(name).with_activation(Activation::Tanh));
     }
+}
+
+/// Scores read together, after several batches, are those of the batches one by one; only the newest are kept.
+#[test]
+fn scores_wait_until_they_are_asked_for() {
+    let net = small("paper");
+    let network = || {
+        let mut network = Network::new(CpuBackend::new(1, 2).unwrap(), &net, 2).unwrap();
+        network.set_parameters(&Parameters::initial(&net, 7).unwrap()).unwrap();
+        network
+    };
+    let batch = |step: usize| {
+        let pixels = (0..2 * net.input_shape().len()).map(|i| ((i + step) * 7919 % 251) as f32 - 125.0);
+        (pixels.collect::<Vec<f32>>(), [step as u32 % 10, (step as u32 + 1) % 10])
+    };
+    let train = |network: &mut Network<CpuBackend>, step| {
+        let (pixels, labels) = batch(step);
+        network.train_batch(&pixels, &labels, None).unwrap();
+    };
+    let mut one_by_one = network();
+    let each = |network: &mut Network<CpuBackend>, step| {
+        train(network, step);
+        network.score().unwrap()
+    };
+    let expected: Vec<_> = (0..SCORES + 3).map(|step| each(&mut one_by_one, step)).collect();
+    let mut together = network();
+    (0..3).for_each(|step| train(&mut together, step));
+    assert_eq!(together.scores().unwrap(), expected[..3]);
+    assert!(together.scores().unwrap().is_empty(), "they were read");
+    let (pixels, labels) = batch(0);
+    assert_eq!(together.evaluate(&pixels, &labels).unwrap().n, 2);
+    assert!(together.scores().unwrap().is_empty(), "an evaluation has given its own");
+    together.train_batch(&[], &[], None).unwrap();
+    assert_eq!(together.scores().unwrap(), [Default::default()], "an empty batch scores nothing");
+    (0..SCORES + 3).for_each(|step| train(&mut together, step));
+    assert_eq!(together.scores().unwrap(), expected[3..]);
 }

@@ -23,6 +23,10 @@ impl Backend for CudaBackend {
         self.devices.len()
     }
 
+    fn queues(&self) -> bool {
+        true
+    }
+
     fn exchanged_bytes(&self) -> Option<u64> {
         Some(self.devices.iter().map(|device| device.received.get()).sum())
     }
@@ -42,29 +46,16 @@ impl Backend for CudaBackend {
     }
 
     fn upload(&mut self, device: usize, from: &[f32], to: &mut Floats, offset: usize) -> Done {
-        if from.is_empty() {
-            return Ok(());
-        }
         self.devices[device].stale(to.address);
-        let mut view = to.slice.slice_mut(offset..offset + from.len());
-        self.devices[device].stream.memcpy_htod(from, &mut view).map_err(failed(device, "upload"))
+        self.devices[device].put(from, to, offset)
     }
 
     fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut Floats<u32>) -> Done {
-        if from.is_empty() {
-            return Ok(());
-        }
-        let mut view = to.slice.slice_mut(0..from.len());
-        self.devices[device].stream.memcpy_htod(from, &mut view).map_err(failed(device, "upload labels"))
+        self.devices[device].put(from, to, 0)
     }
 
     fn download(&mut self, device: usize, from: &Floats, offset: usize, to: &mut [f32]) -> Done {
-        let d = &self.devices[device];
-        if !to.is_empty() {
-            let view = from.slice.slice(offset..offset + to.len());
-            d.stream.memcpy_dtoh(&view, to).map_err(failed(device, "download"))?;
-        }
-        d.stream.synchronize().map_err(failed(device, "download"))
+        self.devices[device].get(from, offset, to)
     }
 
     fn synchronise(&mut self) -> Done {
@@ -255,8 +246,8 @@ impl Backend for CudaBackend {
         y: &mut Floats,
         places: &mut Floats<u8>,
     ) -> Done {
-        let buffers = [x.address, y.address, places.address];
-        self.devices[device].pool("max_pool_forward", op, n, n * op.output_len(), &buffers)
+        let (work, buffers) = (n * op.output_len(), [x.address, y.address, places.address]);
+        self.devices[device].pool("max_pool_forward", op, n, work, &buffers)
     }
 
     fn max_pool_backward(

@@ -144,6 +144,29 @@ impl Device {
         Ok(Floats { slice, address })
     }
 
+    /// Queues a copy of host values to `to[offset ..]`; the host's may change as soon as this returns.
+    pub fn put<T: DeviceRepr>(
+        &self,
+        from: &[T],
+        to: &mut Floats<T>,
+        offset: usize,
+    ) -> Result<(), DeviceError> {
+        if from.is_empty() {
+            return Ok(());
+        }
+        let mut view = to.slice.slice_mut(offset..offset + from.len());
+        self.stream.memcpy_htod(from, &mut view).map_err(failed(self.number, "upload"))
+    }
+
+    /// Waits for the device and copies `from[offset ..]` to the host.
+    pub fn get(&self, from: &Floats, offset: usize, to: &mut [f32]) -> Result<(), DeviceError> {
+        if !to.is_empty() {
+            let view = from.slice.slice(offset..offset + to.len());
+            self.stream.memcpy_dtoh(&view, to).map_err(failed(self.number, "download"))?;
+        }
+        self.stream.synchronize().map_err(failed(self.number, "download"))
+    }
+
     /// The buffer in `place`, made or replaced if it is shorter than `len`.
     pub fn grown<'a, T: DeviceRepr>(
         &self,

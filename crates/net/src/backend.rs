@@ -63,6 +63,11 @@ pub trait Backend {
     /// Number of devices, at least 1.
     fn devices(&self) -> usize;
 
+    /// Whether operations are queued, so that a caller who does not wait gains time.
+    fn queues(&self) -> bool {
+        false
+    }
+
     /// Bytes copied from device to device so far, if the backend counts them.
     fn exchanged_bytes(&self) -> Option<u64> {
         None

@@ -39,7 +39,7 @@ impl<B: Backend> Network<B> {
         key: Option<DropoutKey>,
     ) -> Result<(), Error> {
         if labels.is_empty() && pixels.is_empty() {
-            self.scored = false;
+            self.next_score(0);
             return Ok(());
         }
         self.load(pixels, labels)?;

@@ -5,7 +5,7 @@ use alexnet_rng::Purpose;
 use crate::backend::{Backend, Weights};
 use crate::error::{DeviceError, Error};
 use crate::layer::{DropoutConvention, DropoutLayer};
-use crate::network::{BatchScore, DropoutKey, Network};
+use crate::network::{BatchScore, DropoutKey, Network, SCORES};
 use crate::operation::Dropout;
 use crate::placement::ParameterRange;
 use crate::program::Step;
@@ -55,7 +55,9 @@ impl<B: Backend> Network<B> {
     pub fn evaluate_loaded(&mut self) -> Result<BatchScore, Error> {
         self.forward(Mode::Test)?;
         self.compute_score()?;
-        self.score()
+        let score = self.score();
+        self.scored.clear();
+        score
     }
 
     /// Brings a batch to every device.
@@ -84,7 +86,7 @@ impl<B: Backend> Network<B> {
         }
         self.upload_batch(pixels, None)?;
         self.forward(Mode::Test)?;
-        self.scored = false;
+        self.scored.clear();
         let classes = self.net.classes;
         let logits = &self.tensors[self.program.logits][0];
         let probabilities = &mut self.flow[0][0];
@@ -104,17 +106,30 @@ impl<B: Backend> Network<B> {
         Ok(values)
     }
 
-    /// What the last batch of [`Network::train_batch`] or [`Network::evaluate`] scored; waits for it.
+    /// What the last batch of [`Network::train_batch`] scored, nothing after any other pass; waits for it.
     ///
     /// # Errors
     /// A device failed.
     pub fn score(&mut self) -> Result<BatchScore, Error> {
-        if !self.scored {
-            return Ok(BatchScore::default());
-        }
-        let n = self.n;
+        let last = self.scored.len().checked_sub(1);
+        last.map_or(Ok(BatchScore::default()), |slot| self.read_score(slot))
+    }
+
+    /// What each batch scored since this was last asked, or since a pass without scores, oldest first; waits for the last.
+    /// Of more than [`SCORES`] only the newest remain.
+    ///
+    /// # Errors
+    /// A device failed.
+    pub fn scores(&mut self) -> Result<Vec<BatchScore>, Error> {
+        let scores = (0..self.scored.len()).map(|slot| self.read_score(slot)).collect();
+        self.scored.clear();
+        scores
+    }
+
+    fn read_score(&mut self, slot: usize) -> Result<BatchScore, Error> {
+        let n = self.scored[slot];
         let mut values = vec![0.0; 3 * n];
-        self.backend.download(0, &self.score, 0, &mut values)?;
+        self.backend.download(0, &self.scores[slot], 0, &mut values)?;
         let sum = |row: usize| values[row * n..(row + 1) * n].iter().map(|&x| f64::from(x)).sum::<f64>();
         Ok(BatchScore { loss_sum: sum(0), top1: sum(1) as u64, top5: sum(2) as u64, n: n as u64 })
     }
@@ -148,10 +163,21 @@ impl<B: Backend> Network<B> {
         Ok(())
     }
 
+    /// Books a batch of `n` samples; the slot of its score.
+    pub(crate) fn next_score(&mut self, n: usize) -> usize {
+        if self.scored.len() == SCORES {
+            self.scores.rotate_left(1);
+            self.scored.remove(0);
+        }
+        self.scored.push(n);
+        self.scored.len() - 1
+    }
+
     pub(crate) fn compute_score(&mut self) -> Result<(), Error> {
+        let n = self.n;
+        let slot = self.next_score(n);
         let logits = &self.tensors[self.program.logits][0];
-        self.backend.score(0, self.net.classes, self.n, logits, &self.labels[0], &mut self.score)?;
-        self.scored = true;
+        self.backend.score(0, self.net.classes, n, logits, &self.labels[0], &mut self.scores[slot])?;
         Ok(())
     }
 

@@ -6,7 +6,6 @@
 
 use crate::backend::Backend;
 use crate::error::Error;
-use crate::forward::Mode;
 use crate::network::{BatchScore, DropoutKey, Network};
 
 /// What is done to one record.
@@ -156,7 +155,7 @@ impl<B: Backend> Network<B> {
     /// There is none, the labels do not fit, or a device failed.
     pub fn train_staged(&mut self, labels: &[u32], key: Option<DropoutKey>) -> Result<(), Error> {
         if self.use_staged(labels)? == 0 {
-            self.scored = false;
+            self.next_score(0);
             return Ok(());
         }
         self.train_loaded(key)
@@ -170,9 +169,7 @@ impl<B: Backend> Network<B> {
         if self.use_staged(labels)? == 0 {
             return Ok(BatchScore::default());
         }
-        self.forward(Mode::Test)?;
-        self.compute_score()?;
-        self.score()
+        self.evaluate_loaded()
     }
 
     /// Makes the oldest staged batch the input; its size.

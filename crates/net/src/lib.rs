@@ -54,7 +54,7 @@ pub use error::{DeviceError, Error, OutOfMemory};
 pub use exchange::{Exchange, ExchangeSite};
 pub use input::{Augmentation, Draw, HostMemory, Mean, RawBatch, STAGED};
 pub use layer::{DropoutConvention, DropoutLayer, Layer, Net, Normalisation, Reads};
-pub use network::{BatchScore, DropoutKey, Network, Traffic};
+pub use network::{BatchScore, DropoutKey, Network, SCORES, Traffic};
 pub use operation::{
     AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
 };

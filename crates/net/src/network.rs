@@ -50,6 +50,9 @@ impl std::ops::AddAssign for BatchScore {
     }
 }
 
+/// Scores that [`Network::scores`] gives at most.
+pub const SCORES: usize = 16;
+
 /// What training has sent between devices.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
@@ -72,8 +75,8 @@ pub struct Network<B: Backend> {
     pub(crate) accumulated: bool,
     pub(crate) exchanged: u64,
     pub(crate) traffic: Traffic,
-    /// Whether the score buffer belongs to the last pass.
-    pub(crate) scored: bool,
+    /// Sizes of the batches whose scores stand in `scores`, in order, the last pass last.
+    pub(crate) scored: Vec<usize>,
     pub(crate) timings: Option<Vec<Timing>>,
     /// Share of each label that is spread over all classes in training.
     pub(crate) smoothing: f32,
@@ -91,7 +94,7 @@ pub struct Network<B: Backend> {
     /// How staged records become inputs, and how many records each batch has that is staged and not yet used.
     pub(crate) augmentation: Option<Augmentation>,
     pub(crate) staged: VecDeque<usize>,
-    pub(crate) score: B::Buffer,
+    pub(crate) scores: Vec<B::Buffer>,
 }
 
 impl<B: Backend> Network<B> {
@@ -138,7 +141,7 @@ impl<B: Backend> Network<B> {
         let flow = [floats(&mut backend, &lens, max_batch)?, floats(&mut backend, &lens, max_batch)?];
         let labels =
             (0..devices).map(|device| backend.labels(device, max_batch)).collect::<Result<_, _>>()?;
-        let score = backend.floats(0, 3 * max_batch)?;
+        let scores = (0..SCORES).map(|_| backend.floats(0, 3 * max_batch)).collect::<Result<_, _>>()?;
         Ok(Network {
             backend,
             net: net.clone(),
@@ -149,7 +152,7 @@ impl<B: Backend> Network<B> {
             accumulated: false,
             exchanged: 0,
             traffic: Traffic::default(),
-            scored: false,
+            scored: Vec::new(),
             timings: None,
             smoothing: 0.0,
             parameters,
@@ -162,7 +165,7 @@ impl<B: Backend> Network<B> {
             labels,
             augmentation: None,
             staged: VecDeque::new(),
-            score,
+            scores,
         })
     }
 
@@ -199,6 +202,11 @@ impl<B: Backend> Network<B> {
     /// The places where columns meet; empty with one device.
     pub fn exchanges(&self) -> &[ExchangeSite] {
         &self.program.sites
+    }
+
+    /// Whether the devices queue their work, so that scores are better read together, after several batches.
+    pub fn queues(&self) -> bool {
+        self.backend.queues()
     }
 
     /// What the training batches since the network was made have sent between devices.

@@ -199,6 +199,25 @@ fn now() -> f64 {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64())
 }
 
+/// Updates that a device which queues its work may be ahead of the scores that are read.
+const UNREAD: u64 = 10;
+
+/// Waits for the scores of the updates up to `step` that were not read yet. A loss that is no number is found at its
+/// update, its place in the network as it is now: later, if the devices were ahead.
+fn read_scores<B: Backend>(network: &mut Network<B>, step: u64) -> Result<BatchScore, Error> {
+    let mut sum = BatchScore::default();
+    let scores = network.scores()?;
+    let first = step + 1 - scores.len() as u64;
+    for (step, score) in (first..).zip(scores) {
+        if !score.loss_sum.is_finite() {
+            let place = network.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned());
+            return Err(Error::Diverged { step, loss: score.loss_sum, place });
+        }
+        sum += score;
+    }
+    Ok(sum)
+}
+
 /// Trains to the end of the epoch or of the run. None if it was asked to stop.
 fn epoch<B: Backend>(
     job: &Job,
@@ -224,15 +243,16 @@ fn epoch<B: Backend>(
         state.step += 1;
         state.batch += 1;
         let ended = state.batch == batches || state.is_over(job.length);
-        // Before the score is waited for, so that the next batch travels while the devices work on this one.
+        // Before scores are waited for, so that the next batch travels while the devices work on this one.
         next = if ended { None } else { feed.next(network)? };
-        score += network.score()?;
-        if !score.loss_sum.is_finite() {
-            let place = network.first_not_finite()?.unwrap_or_else(|| "the loss".to_owned());
-            return Err(Error::Diverged { step: state.step, loss: score.loss_sum, place });
-        }
         watcher.step(state.step);
-        if state.step.is_multiple_of(job.log_every) || ended {
+        let stopped = stop.load(Ordering::Relaxed);
+        let logs = state.step.is_multiple_of(job.log_every) || ended;
+        let saves = state.step.is_multiple_of(job.checkpoint_every) || stopped;
+        if logs || saves || !network.queues() || state.step.is_multiple_of(UNREAD) {
+            score += read_scores(network, state.step)?;
+        }
+        if logs {
             let record = Record::Train {
                 step: state.step,
                 epoch: state.epochs(batches),
@@ -249,12 +269,11 @@ fn epoch<B: Backend>(
         if ended {
             break;
         }
-        if stop.load(Ordering::Relaxed) {
+        if saves {
             Saved::write(job, network, state, &folder.last())?;
-            return Ok(None);
         }
-        if state.step.is_multiple_of(job.checkpoint_every) {
-            Saved::write(job, network, state, &folder.last())?;
+        if stopped {
+            return Ok(None);
         }
     }
     let stages = feed.stages();

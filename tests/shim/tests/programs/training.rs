@@ -122,6 +122,30 @@ fn bfloat16_is_the_default_where_devices_have_it() {
     assert!(ours.iter().zip(&exact).all(|(a, b)| (a / b - 1.0).abs() < 0.02), "{ours:?}, {exact:?}");
 }
 
+/// A device works ahead of the scores that are read, and a loss that is no number still names its update.
+#[test]
+fn a_loss_that_is_no_number_names_its_update_on_a_device_too() {
+    let Some(_) = installed("divergence") else { return };
+    let recipe = scratch("steep.toml");
+    // The recipe that a run writes, with a rate that no net survives.
+    let dry = training::<&str>("cpu", &fresh("recipe"), &[]);
+    let (code, _, err) = end(dry);
+    assert_eq!(code, 0, "{err}");
+    let written = std::fs::read_to_string(scratch("recipe").join("recipe.toml")).expect("a recipe");
+    let steep = written.replacen("weights = 0.01\n", "weights = 1e12\n", 1);
+    assert_ne!(steep, written);
+    std::fs::write(&recipe, steep).expect("a file");
+    let said = ["cpu", "cuda"].map(|device| {
+        let mut train = training(device, &fresh(&format!("steep-{device}")), &["--recipe"]);
+        train.arg(&recipe);
+        let (code, _, err) = end(train);
+        assert_eq!(code, 2, "{err}");
+        let at = err.find("in step ").unwrap_or_else(|| panic!("{err}"));
+        err[at..].split(';').next().expect("a step").to_owned()
+    });
+    assert_eq!(said[0], said[1]);
+}
+
 /// The bytes that `train` counts are the formula's, in its own words.
 #[test]
 fn exchanged_bytes_are_told_beside_the_formula() {
