@@ -126,6 +126,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             return Err(Refusal::new(format!("{name} {value}"), "give a positive number").into());
         }
     }
+    alexnet_shard::catch_sigbus();
     let access = if args.pread { Access::Read } else { Access::Map };
     let start = Instant::now();
     let set = Arc::new(ShardSet::open(&args.shards, access)?);

@@ -107,6 +107,7 @@ pub struct Prepared {
 
 /// Runs the program.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
+    alexnet_shard::catch_sigbus();
     if args.sample {
         return crate::sample::run(&args);
     }

@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, select_biased};
 use crate::augment::Pass;
 use crate::error::Error;
 use crate::loader::Config;
+use crate::lookahead::Lookahead;
 use crate::meter::{Meter, Stage};
 use crate::plan::EpochOrder;
 use crate::records::Records;
@@ -26,6 +27,7 @@ pub(crate) struct Crew<M> {
     records: Arc<dyn Records>,
     config: Config,
     pass: Pass,
+    lookahead: Lookahead,
     meter: Arc<Meter>,
     lanes: Box<[RwLock<Lane<M>>]>,
     next: Mutex<Next>,
@@ -92,6 +94,7 @@ impl<M: Memory> Crew<M> {
             next: Mutex::new(Next { sequence: 0, epoch, number, order }),
             delivered: Mutex::new(0),
             over: AtomicBool::new(false),
+            lookahead: Lookahead::default(),
             records,
             config,
             pass,
@@ -210,23 +213,33 @@ impl<M: Memory> Crew<M> {
         let (order, due) = &lane.due;
         let next = due.start + share.index as u64;
         if next < due.end {
-            self.records.prefetch(order.record(next));
+            self.lookahead.due(&*self.records, share.index, || order.record(next));
         }
         let position = lane.positions.start + share.index as u64;
         let record = lane.order.record(position);
-        let name = || self.records.name(record);
-        *share.sample = Sample { record, draw: self.config.drawer.draw(lane.epoch, position) };
+        let draw = self.config.drawer.draw(lane.epoch, position);
+        *share.sample = Sample { record, draw };
+        let mut made = Ok(());
+        let guarded = self.records.guard(record, &mut || made = self.fill(share, scratch));
+        // What came of a file that failed meanwhile, an error too, is no news.
+        guarded.map_err(|source| self.unreadable(record, source)).and(made)
+    }
+
+    /// Label and pixels of a sample whose record and draw are known.
+    fn fill(&self, share: &mut Share<'_>, scratch: &mut Vec<u8>) -> Result<(), Error> {
+        let Sample { record, draw } = &*share.sample;
+        let record = *record;
         *share.label = self.records.label(record).unwrap_or(NO_LABEL);
         if self.config.labelled && *share.label == NO_LABEL {
-            return Err(Error::Unlabelled { record, name: name() });
+            return Err(Error::Unlabelled { record, name: self.records.name(record) });
         }
-        let bytes = self.records.record(record, scratch).map_err(|source| Error::Record {
-            record,
-            name: name(),
-            source,
-        })?;
-        self.pass.apply(bytes, &share.sample.draw, share.pixels);
+        let bytes = self.records.record(record, scratch).map_err(|e| self.unreadable(record, e))?;
+        self.pass.apply(bytes, draw, share.pixels);
         Ok(())
+    }
+
+    fn unreadable(&self, record: u64, source: alexnet_shard::Error) -> Error {
+        Error::Record { record, name: self.records.name(record), source }
     }
 
     /// Hands on every batch that is complete and whose turn it is.

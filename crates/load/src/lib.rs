@@ -61,7 +61,7 @@
 //! #     Ok(())
 //! # }
 //! ```
-// `augment/{lanes,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
+// `augment/{lanes,stage,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
 
 mod augment;
 mod bound;
@@ -70,6 +70,7 @@ mod crew;
 mod draw;
 mod error;
 mod loader;
+mod lookahead;
 mod meter;
 mod plan;
 mod records;
