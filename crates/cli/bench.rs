@@ -220,6 +220,7 @@ fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
             slack: [(width - crop) as u32, (height - crop) as u32],
             view: View::Random,
             lighting: lit.then(|| Lighting::by_eigenvalue(statistics.eigenvectors, variances)),
+            vary: None,
         },
         augment: Augment {
             record: [width, height],

@@ -12,12 +12,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crossbeam_channel::{Receiver, Sender, select_biased};
 
-use crate::augment::Pass;
+use crate::augment::{Varied, Workspace};
 use crate::error::Error;
 use crate::loader::Config;
 use crate::lookahead::Lookahead;
 use crate::meter::{Meter, Stage};
-use crate::plan::EpochOrder;
+use crate::plan::{Ahead, EpochOrder};
 use crate::records::Records;
 use crate::ring::{Memory, NO_LABEL, Sample, Slot};
 use crate::share::{Share, Shared};
@@ -26,7 +26,7 @@ use crate::share::{Share, Shared};
 pub(crate) struct Crew<M> {
     records: Arc<dyn Records>,
     config: Config,
-    pass: Pass,
+    varied: Varied,
     lookahead: Lookahead,
     meter: Arc<Meter>,
     lanes: Box<[RwLock<Lane<M>>]>,
@@ -38,6 +38,12 @@ pub(crate) struct Crew<M> {
     stopped: Receiver<()>,
     /// Set when an error was delivered or the loader is gone.
     over: AtomicBool,
+}
+
+/// What a thread keeps from sample to sample.
+struct Scratch {
+    record: Vec<u8>,
+    workspace: Workspace,
 }
 
 /// The next batch to be opened.
@@ -68,7 +74,7 @@ impl<M: Memory> Crew<M> {
     pub fn new(
         records: Arc<dyn Records>,
         config: Config,
-        pass: Pass,
+        varied: Varied,
         meter: Arc<Meter>,
         free_slots: Receiver<Slot<M>>,
         finished: Sender<Result<Slot<M>, Error>>,
@@ -97,7 +103,7 @@ impl<M: Memory> Crew<M> {
             lookahead: Lookahead::default(),
             records,
             config,
-            pass,
+            varied,
             meter,
             free_slots,
             finished,
@@ -108,7 +114,8 @@ impl<M: Memory> Crew<M> {
     /// The life of one thread.
     pub fn work(&self) {
         let [width, height] = self.config.augment.record;
-        let mut scratch = Vec::with_capacity(width * height * 3);
+        let mut scratch =
+            Scratch { record: Vec::with_capacity(width * height * 3), workspace: self.varied.workspace() };
         let mut sequence = 0;
         while !self.over.load(Ordering::Relaxed) {
             let lane = read(self.lane(sequence));
@@ -188,7 +195,7 @@ impl<M: Memory> Crew<M> {
     }
 
     /// Makes samples of a batch until none is left to claim. True if one of them was the last to be finished.
-    fn make_all(&self, lane: &Lane<M>, shared: &Shared<M>, scratch: &mut Vec<u8>) -> bool {
+    fn make_all(&self, lane: &Lane<M>, shared: &Shared<M>, scratch: &mut Scratch) -> bool {
         let (mut complete, mut made) = (false, 0);
         while let Some(mut share) = shared.claim() {
             let result = catch_unwind(AssertUnwindSafe(|| self.make(lane, &mut share, scratch)))
@@ -209,13 +216,17 @@ impl<M: Memory> Crew<M> {
         complete
     }
 
-    fn make(&self, lane: &Lane<M>, share: &mut Share<'_>, scratch: &mut Vec<u8>) -> Result<(), Error> {
+    fn make(&self, lane: &Lane<M>, share: &mut Share<'_>, scratch: &mut Scratch) -> Result<(), Error> {
+        let position = lane.positions.start + share.index as u64;
         let (order, due) = &lane.due;
         let next = due.start + share.index as u64;
-        if next < due.end {
-            self.lookahead.due(&*self.records, share.index, || order.record(next));
+        match lane.order.ahead(position) {
+            Ahead::NextBatch if next < due.end => {
+                self.lookahead.due(&*self.records, share.index, || order.record(next));
+            }
+            Ahead::Record(record) => self.lookahead.due(&*self.records, share.index, || record),
+            Ahead::NextBatch | Ahead::Nothing => {}
         }
-        let position = lane.positions.start + share.index as u64;
         let record = lane.order.record(position);
         let draw = self.config.drawer.draw(lane.epoch, position);
         *share.sample = Sample { record, draw };
@@ -226,15 +237,16 @@ impl<M: Memory> Crew<M> {
     }
 
     /// Label and pixels of a sample whose record and draw are known.
-    fn fill(&self, share: &mut Share<'_>, scratch: &mut Vec<u8>) -> Result<(), Error> {
+    fn fill(&self, share: &mut Share<'_>, scratch: &mut Scratch) -> Result<(), Error> {
         let Sample { record, draw } = &*share.sample;
         let record = *record;
         *share.label = self.records.label(record).unwrap_or(NO_LABEL);
         if self.config.labelled && *share.label == NO_LABEL {
             return Err(Error::Unlabelled { record, name: self.records.name(record) });
         }
-        let bytes = self.records.record(record, scratch).map_err(|e| self.unreadable(record, e))?;
-        self.pass.apply(bytes, draw, share.pixels);
+        let bytes =
+            self.records.record(record, &mut scratch.record).map_err(|e| self.unreadable(record, e))?;
+        self.varied.apply(bytes, draw, share.pixels, &mut scratch.workspace);
         Ok(())
     }
 

@@ -18,7 +18,7 @@
 //! let all = Subset::all(records.len());
 //! let config = Config {
 //!     plan: Plan { seed: 2012, subset: all, order: Order::Shuffled, batch: 2, rank: Rank::ALONE },
-//!     drawer: Drawer { seed: 2012, slack: [32, 32], view: View::Random, lighting: None },
+//!     drawer: Drawer { seed: 2012, slack: [32, 32], view: View::Random, lighting: None, vary: None },
 //!     augment: Augment {
 //!         record: [256, 256],
 //!         crop: [224, 224],
@@ -64,6 +64,7 @@
 // `augment/{lanes,stage,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
 
 mod augment;
+mod blocks;
 mod bound;
 mod check;
 mod crew;
@@ -76,8 +77,10 @@ mod plan;
 mod records;
 mod ring;
 mod share;
+mod vary;
 
-pub use augment::{Augment, Layout, Mean, Output, Pass, Path};
+pub use augment::{Augment, Layout, Mean, Output, Pass, Path, Varied, Workspace};
+pub use blocks::Blocks;
 pub use bound::Bare;
 pub use check::Checked;
 pub use draw::{Draw, Drawer, LIGHTING_STRENGTH, Lighting, View};
@@ -87,3 +90,4 @@ pub use meter::Stages;
 pub use plan::{EpochOrder, Order, Plan, Rank, Subset};
 pub use records::{NoSplit, Records, SplitOf};
 pub use ring::{ALIGNMENT, Batch, HeapMemory, Memory, NO_LABEL, Sample};
+pub use vary::{Adjust, Erasing, Jitter, Rect, ResizedCrop, Tint, Vary};

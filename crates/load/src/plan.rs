@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use alexnet_rng::{Permutation, Purpose};
 
+use crate::blocks::{BlockOrder, Blocks};
+
 /// The records of a split that take part, numbered `0 .. len`.
 #[derive(Clone, Copy, Debug)]
 pub struct Subset {
@@ -60,6 +62,9 @@ impl Subset {
 pub enum Order {
     /// A permutation of the whole subset, another one each epoch.
     Shuffled,
+    /// Blocks of records that lie side by side, in random order, mixed within a moving window: for sets larger than
+    /// memory. The disk reads from end to end of each block.
+    Blocks(Blocks),
     /// As stored; for evaluation and for measuring disks.
     Sequential,
 }
@@ -118,11 +123,16 @@ impl Plan {
 
     /// The order of one epoch, ready to be asked for many positions.
     pub fn epoch(&self, epoch: u32) -> EpochOrder {
-        let permutation = match self.order {
-            Order::Sequential => None,
-            Order::Shuffled => Some(Permutation::new(self.seed, epoch, Purpose::Order, self.subset.len())),
+        let way = match self.order {
+            Order::Sequential => Way::Sequential,
+            Order::Shuffled => {
+                Way::Shuffled(Permutation::new(self.seed, epoch, Purpose::Order, self.subset.len()))
+            }
+            Order::Blocks(blocks) => {
+                Way::Blocks(BlockOrder::new(blocks, self.seed, epoch, self.subset.len()))
+            }
         };
-        EpochOrder { subset: self.subset, permutation }
+        EpochOrder { subset: self.subset, way }
     }
 }
 
@@ -130,17 +140,47 @@ impl Plan {
 #[derive(Clone, Copy, Debug)]
 pub struct EpochOrder {
     subset: Subset,
-    permutation: Option<Permutation>,
+    way: Way,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Sequential,
+    Shuffled(Permutation),
+    Blocks(BlockOrder),
 }
 
 impl EpochOrder {
     /// The record at `position` of the epoch.
     pub fn record(&self, position: u64) -> u64 {
-        self.subset.record(match &self.permutation {
-            None => position,
-            Some(permutation) => permutation.at(position),
+        self.subset.record(match &self.way {
+            Way::Sequential => position,
+            Way::Shuffled(permutation) => permutation.at(position),
+            Way::Blocks(blocks) => blocks.at(position),
         })
     }
+
+    /// The record to be asked for while the one at `position` is used, if this order has an opinion: the records of the
+    /// next window, block by block, so that the disk sees whole blocks. Nothing past the end of the epoch.
+    pub(crate) fn ahead(&self, position: u64) -> Ahead {
+        match &self.way {
+            Way::Sequential | Way::Shuffled(_) => Ahead::NextBatch,
+            Way::Blocks(blocks) => {
+                blocks.ahead(position).map_or(Ahead::Nothing, |i| Ahead::Record(self.subset.record(i)))
+            }
+        }
+    }
+}
+
+/// What is due while a record is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ahead {
+    /// The same sample of the next batch.
+    NextBatch,
+    /// This record.
+    Record(u64),
+    /// Nothing.
+    Nothing,
 }
 
 #[cfg(test)]
@@ -188,6 +228,56 @@ mod tests {
                 .collect();
             prop_assert_eq!(all.len() as u64, len);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn block_orders_visit_every_record_once(
+            len in 1u64..700, records in 1u32..40, window in 1u32..9, epoch in 0u32..3
+        ) {
+            let order = Order::Blocks(Blocks { records, window });
+            let epoch = Plan { order, ..plan(len, 10, Rank::ALONE) }.epoch(epoch);
+            let seen: BTreeSet<u64> = (0..len).map(|p| epoch.record(p)).collect();
+            prop_assert!(seen.iter().copied().eq(0..len));
+            // What is asked for ahead is what comes a window later, each once.
+            let window = u64::from(records).min(len) * u64::from(window);
+            let ahead: BTreeSet<u64> = (0..len)
+                .filter_map(|p| match epoch.ahead(p) {
+                    Ahead::Record(record) => Some(record),
+                    Ahead::NextBatch | Ahead::Nothing => None,
+                })
+                .collect();
+            let later: BTreeSet<u64> = (window.min(len)..len).map(|p| epoch.record(p)).collect();
+            if len / window > 1 {
+                prop_assert_eq!(ahead, later);
+            }
+        }
+    }
+
+    /// Fourteen million records: constant time and memory, far in.
+    #[test]
+    fn a_late_position_is_reached_directly() {
+        let order = Order::Blocks(Blocks::default());
+        let plan = Plan { order, ..plan(14_197_122, 128, Rank::ALONE) };
+        for batch in [0, 1, plan.batches() / 2, plan.batches() - 1] {
+            let epoch = plan.epoch(89);
+            assert!(plan.positions(batch).all(|p| epoch.record(p) < 14_197_122));
+        }
+    }
+
+    /// Whole blocks are asked for from end to end.
+    #[test]
+    fn the_disk_sees_runs() {
+        let order = Order::Blocks(Blocks { records: 16, window: 8 });
+        let epoch = Plan { order, ..plan(1600, 10, Rank::ALONE) }.epoch(2);
+        let ahead: Vec<u64> = (0..1600 - 128)
+            .map(|p| match epoch.ahead(p) {
+                Ahead::Record(record) => record,
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        let breaks = ahead.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+        assert!(breaks <= ahead.len() / 16, "{breaks} breaks in {} records", ahead.len());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use alexnet_load::{
-    Augment, Config, Drawer, Layout, Loader, Mean, Order, Output, Plan, Rank, Records, Subset, View,
+    Augment, Blocks, Config, Drawer, Layout, Loader, Mean, Order, Output, Plan, Rank, Records, Subset, View,
 };
 
 struct Counting;
@@ -75,7 +75,7 @@ fn grey(len: u64, copied: bool) -> Arc<Grey> {
 fn config(len: u64, order: Order) -> Config {
     Config {
         plan: Plan { seed: 3, subset: Subset::all(len), order, batch: 16, rank: Rank::ALONE },
-        drawer: Drawer { seed: 3, slack: [4, 4], view: View::Random, lighting: None },
+        drawer: Drawer { seed: 3, slack: [4, 4], view: View::Random, lighting: None, vary: None },
         augment: Augment {
             record: [20, 20],
             crop: [16, 16],
@@ -127,7 +127,7 @@ fn fourteen_million_samples_cost_nothing_to_start() {
         assert!(read <= 5 * 16, "{read} records were read for the first batch");
         ALLOCATED.load(Ordering::Relaxed) - before
     };
-    for order in [Order::Shuffled, Order::Sequential] {
+    for order in [Order::Shuffled, Order::Blocks(Blocks::default()), Order::Sequential] {
         let (few, many) = (start(100, order), start(14_197_122, order));
         assert!(many < few + 4096, "{many} bytes where a hundred samples take {few}");
     }

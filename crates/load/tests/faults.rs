@@ -69,7 +69,7 @@ fn load(records: Arc<dyn Records>) -> Loader {
             batch: 4,
             rank: Rank::ALONE,
         },
-        drawer: Drawer { seed: 1, slack: [4, 4], view: View::Random, lighting: None },
+        drawer: Drawer { seed: 1, slack: [4, 4], view: View::Random, lighting: None, vary: None },
         augment: Augment {
             record: [SIDE; 2],
             crop: [SIDE - 4; 2],

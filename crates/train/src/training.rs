@@ -116,7 +116,7 @@ impl Job {
         let slack = [(record[0] - crop[0]) as u32, (record[1] - crop[1]) as u32];
         Ok(Config {
             plan: self.plan(),
-            drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting },
+            drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting, vary: None },
             augment,
             start: (state.epoch, state.batch),
             end: state.epoch + 1,
