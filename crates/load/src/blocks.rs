@@ -24,9 +24,11 @@
 //! Memory that the page cache should have: two windows, 2 · 512 · 16 · 192 KiB = 3 GiB for records of 256×256.
 
 use alexnet_rng::{Permutation, Purpose, Stream};
+use serde::{Deserialize, Serialize};
 
 /// The shape of a block shuffle.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Blocks {
     /// Records in a block; at least 1. 16 records of 256×256 are 3 MiB.
     pub records: u32,
@@ -89,9 +91,15 @@ impl BlockOrder {
         self.unmixed(start + mixed.at(position - start))
     }
 
-    /// A record of the next window for each position of this one, in the order in which the disk should read them.
-    pub fn ahead(&self, position: u64) -> Option<u64> {
+    /// A record of the next window for each position of this one, in the order in which the disk should read them; past
+    /// the end of the epoch, how far past.
+    pub fn ahead(&self, position: u64) -> Result<u64, u64> {
         let due = position + self.window;
-        (due < self.len).then(|| self.unmixed(due))
+        if due < self.len { Ok(self.unmixed(due)) } else { Err(due - self.len) }
+    }
+
+    /// The record at place `i` of the order of blocks, if there are so many.
+    pub fn unmixed_below(&self, i: u64) -> Option<u64> {
+        (i < self.len).then(|| self.unmixed(i))
     }
 }

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::loader::Config;
 use crate::lookahead::Lookahead;
 use crate::meter::{Meter, Stage};
-use crate::plan::{Ahead, EpochOrder};
+use crate::plan::EpochOrder;
 use crate::records::Records;
 use crate::ring::{Memory, NO_LABEL, Sample, Slot};
 use crate::share::{Share, Shared};
@@ -62,6 +62,8 @@ struct Lane<M> {
     epoch: u32,
     number: u64,
     order: EpochOrder,
+    /// The order of the next epoch.
+    following: EpochOrder,
     positions: Range<u64>,
     /// What comes after it: to be prefetched.
     due: (EpochOrder, Range<u64>),
@@ -89,6 +91,7 @@ impl<M: Memory> Crew<M> {
                 epoch,
                 number,
                 order,
+                following: order,
                 positions: 0..0,
                 due: (order, 0..0),
                 complete: AtomicBool::new(false),
@@ -169,11 +172,12 @@ impl<M: Memory> Crew<M> {
         let mut lane = write(self.lane(sequence));
         lane.sequence = Some(sequence);
         (lane.epoch, lane.number, lane.order) = (next.epoch, next.number, next.order);
+        lane.following = plan.epoch(next.epoch.saturating_add(1));
         lane.positions = positions;
         lane.due = if next.number + 1 < plan.batches() {
             (next.order, plan.positions(next.number + 1))
         } else {
-            (plan.epoch(next.epoch + 1), plan.positions(0))
+            (lane.following, plan.positions(0))
         };
         *lane.complete.get_mut() = count == 0;
         Shared::open(&mut lane.shared, slot, count);
@@ -220,12 +224,11 @@ impl<M: Memory> Crew<M> {
         let position = lane.positions.start + share.index as u64;
         let (order, due) = &lane.due;
         let next = due.start + share.index as u64;
-        match lane.order.ahead(position) {
-            Ahead::NextBatch if next < due.end => {
-                self.lookahead.due(&*self.records, share.index, || order.record(next));
-            }
-            Ahead::Record(record) => self.lookahead.due(&*self.records, share.index, || record),
-            Ahead::NextBatch | Ahead::Nothing => {}
+        if next < due.end {
+            self.lookahead.due(&*self.records, share.index, || order.record(next));
+        }
+        if let Some(far) = lane.order.ahead(&lane.following, position) {
+            self.lookahead.due(&*self.records, share.index, || far);
         }
         let record = lane.order.record(position);
         let draw = self.config.drawer.draw(lane.epoch, position);

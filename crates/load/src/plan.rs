@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use alexnet_rng::{Permutation, Purpose};
+use serde::{Deserialize, Serialize};
 
 use crate::blocks::{BlockOrder, Blocks};
 
@@ -58,9 +59,11 @@ impl Subset {
 }
 
 /// In which order an epoch visits the samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// A permutation of the whole subset, another one each epoch.
+    #[default]
     Shuffled,
     /// Blocks of records that lie side by side, in random order, mixed within a moving window: for sets larger than
     /// memory. The disk reads from end to end of each block.
@@ -160,27 +163,26 @@ impl EpochOrder {
         })
     }
 
-    /// The record to be asked for while the one at `position` is used, if this order has an opinion: the records of the
-    /// next window, block by block, so that the disk sees whole blocks. Nothing past the end of the epoch.
-    pub(crate) fn ahead(&self, position: u64) -> Ahead {
-        match &self.way {
-            Way::Sequential | Way::Shuffled(_) => Ahead::NextBatch,
-            Way::Blocks(blocks) => {
-                blocks.ahead(position).map_or(Ahead::Nothing, |i| Ahead::Record(self.subset.record(i)))
-            }
-        }
+    /// A record to be asked for while the one at `position` is used, far ahead of its use, if this order wants that:
+    /// records of the next window, block by block, so that the disk sees whole blocks. In an epoch's last window it is
+    /// the `following` epoch's first.
+    pub(crate) fn ahead(&self, following: &EpochOrder, position: u64) -> Option<u64> {
+        let Way::Blocks(blocks) = &self.way else { return None };
+        let order = match blocks.ahead(position) {
+            Ok(i) => return Some(self.subset.record(i)),
+            Err(past) => following.way.blocks()?.unmixed_below(past)?,
+        };
+        Some(self.subset.record(order))
     }
 }
 
-/// What is due while a record is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ahead {
-    /// The same sample of the next batch.
-    NextBatch,
-    /// This record.
-    Record(u64),
-    /// Nothing.
-    Nothing,
+impl Way {
+    fn blocks(&self) -> Option<&BlockOrder> {
+        match self {
+            Way::Blocks(blocks) => Some(blocks),
+            Way::Sequential | Way::Shuffled(_) => None,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -239,17 +241,17 @@ mod tests {
             let epoch = Plan { order, ..plan(len, 10, Rank::ALONE) }.epoch(epoch);
             let seen: BTreeSet<u64> = (0..len).map(|p| epoch.record(p)).collect();
             prop_assert!(seen.iter().copied().eq(0..len));
-            // What is asked for ahead is what comes a window later, each once.
-            let window = u64::from(records).min(len) * u64::from(window);
-            let ahead: BTreeSet<u64> = (0..len)
-                .filter_map(|p| match epoch.ahead(p) {
-                    Ahead::Record(record) => Some(record),
-                    Ahead::NextBatch | Ahead::Nothing => None,
-                })
-                .collect();
-            let later: BTreeSet<u64> = (window.min(len)..len).map(|p| epoch.record(p)).collect();
+            // What is asked for ahead is what comes a window later, each once, and then the next epoch's beginning.
+            let window = (u64::from(records).min(len) * u64::from(window)).min(len);
+            let following = Plan { order, ..plan(len, 10, Rank::ALONE) }.epoch(9);
+            let ahead = |from, to| -> BTreeSet<u64> {
+                (from..to).filter_map(|p| epoch.ahead(&following, p)).collect()
+            };
             if len / window > 1 {
-                prop_assert_eq!(ahead, later);
+                let later: BTreeSet<u64> = (window..len).map(|p| epoch.record(p)).collect();
+                prop_assert_eq!(ahead(0, len - window), later);
+                let next: BTreeSet<u64> = (0..window).map(|p| following.record(p)).collect();
+                prop_assert_eq!(ahead(len - window, len), next);
             }
         }
     }
@@ -270,12 +272,8 @@ mod tests {
     fn the_disk_sees_runs() {
         let order = Order::Blocks(Blocks { records: 16, window: 8 });
         let epoch = Plan { order, ..plan(1600, 10, Rank::ALONE) }.epoch(2);
-        let ahead: Vec<u64> = (0..1600 - 128)
-            .map(|p| match epoch.ahead(p) {
-                Ahead::Record(record) => record,
-                other => panic!("{other:?}"),
-            })
-            .collect();
+        let ahead: Vec<u64> = (0..1600 - 128).filter_map(|p| epoch.ahead(&epoch, p)).collect();
+        assert_eq!(ahead.len(), 1600 - 128);
         let breaks = ahead.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
         assert!(breaks <= ahead.len() / 16, "{breaks} breaks in {} records", ahead.len());
     }

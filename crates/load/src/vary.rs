@@ -101,10 +101,13 @@ pub struct Vary {
     /// Positions in a row that share one crop and mirror: 1, or 32 as in 2012.
     pub crops_shared: u32,
     /// Crops of random size.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub resized_crop: Option<ResizedCrop>,
     /// Random colours.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub jitter: Option<Jitter>,
     /// Random holes.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub erasing: Option<Erasing>,
 }
 
@@ -120,6 +123,11 @@ const TRIES: u64 = 10;
 impl Vary {
     /// Nothing but what the paper has.
     pub const NONE: Vary = Vary { crops_shared: 1, resized_crop: None, jitter: None, erasing: None };
+
+    /// Whether there is nothing but what the paper has.
+    pub fn is_none(&self) -> bool {
+        *self == Vary::NONE
+    }
 
     /// Whether pixels change in a way that only this crate computes, and no backend of its own.
     pub fn pixels(&self) -> bool {
