@@ -61,6 +61,21 @@
 //! #     Ok(())
 //! # }
 //! ```
+//!
+//! | what | where | default |
+//! | --- | --- | --- |
+//! | full shuffle, block shuffle for sets larger than memory, as stored | [`Order`], [`Blocks`] | full shuffle |
+//! | crop, mirror, lighting in both conventions; centre; the ten views of a test | [`Drawer`], [`View`] | random |
+//! | shared crops as in 2012, resized crops, tints, holes, each with its source | [`Vary`] | none |
+//! | mean by channel, aligned image or centre of one; u8, bf16, f16, f32; NCHW, NHWC; raw records with draws | [`Augment`] | |
+//! | ranks, resume, any number of threads and slots | [`Plan`], [`Config`] | |
+//! | checksums at first touch | [`Checked`] | off |
+//!
+//! A record that cannot be read (a damaged file, one cut short, a worker's panic) ends the stream with an error that
+//! names file and record. For files that are mapped, programs ask for that with [`alexnet_shard::catch_sigbus`].
+//!
+//! No memory depends on the number of samples (but for one bit each in [`Checked`]); the ring is all that is allocated,
+//! and nothing is once it runs.
 // `augment/{lanes,stage,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
 
 mod augment;
