@@ -168,6 +168,12 @@ impl<M: Memory> Crew<M> {
         slot.number = next.number;
         slot.positions = positions.clone();
         slot.global = global.end - global.start;
+        if sequence == 0 {
+            // Nobody asked for the first batch while making the one before.
+            for (index, position) in positions.clone().enumerate() {
+                self.lookahead.due(&*self.records, index, || next.order.record(position));
+            }
+        }
         // The lane is empty: it held the batch a whole ring ago, and a slot is free only if that was delivered.
         let mut lane = write(self.lane(sequence));
         lane.sequence = Some(sequence);
