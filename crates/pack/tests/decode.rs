@@ -134,7 +134,90 @@ fn survives_mangled_files() {
     }
 }
 
+/// libjpeg-turbo's pixels are Pillow's, bit for bit: it is the same library. A cut photo has the whole one's pixels
+/// where it lies, is never less than the square needs, and gives the whole one's square to a last bit.
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn libjpeg_turbo_cuts_without_a_trace() {
+    use alexnet_pack::Filter;
+    use alexnet_pack::resize::Squarer;
+
+    for name in ["grey", "progressive", "turned"] {
+        let (data, mut decoder) = (fixture(&format!("{name}.jpg")), Decoder::new());
+        let picture = decoder.decode(&data).unwrap();
+        assert_eq!(difference(&format!("{name}.rgb.png"), picture.rgb).0, 0, "{name}");
+    }
+    let mut photos: Vec<Vec<u8>> = Vec::new();
+    for (i, (width, height)) in [(1000, 300), (301, 997), (640, 33), (9, 700)].into_iter().enumerate() {
+        photos.push(jpeg(width, height, i as u64));
+    }
+    let name = "ilsvrc2012-mini/ILSVRC2012_img_train.tar";
+    if let Some(path) = real_data("decode::libjpeg_turbo_cuts_without_a_trace (real photos)", name) {
+        let source = alexnet_pack::Source::open(&path).unwrap();
+        for i in (0..source.photos().len()).step_by(9) {
+            photos.push(Vec::new());
+            source.read(i, photos.last_mut().unwrap()).unwrap();
+        }
+    }
+    for (filter, size) in [(Filter::Bilinear, 256), (Filter::Lanczos3, 64), (Filter::CatmullRom, 300)] {
+        let (mut cutting, mut whole) = (Decoder::for_squares(size, filter), Decoder::new());
+        let mut squarer = Squarer::new(size, filter);
+        let [mut a, mut b] = [(); 2].map(|()| vec![0; (size * size * 3) as usize]);
+        let (mut cuts, mut differing) = (0, 0);
+        for (i, bytes) in photos.iter().enumerate() {
+            let (part, all) = (cutting.decode(bytes).unwrap(), whole.decode(bytes).unwrap());
+            assert_eq!(part.note, Note::Sound);
+            assert_eq!(part.photo(), (all.width, all.height));
+            squarer.square(&part, &mut a).unwrap();
+            squarer.square(&all, &mut b).unwrap();
+            let off = a.iter().zip(&b).filter(|(a, b)| a != b);
+            assert!(off.clone().all(|(a, b)| a.abs_diff(*b) <= 1), "photo {i}, {filter}");
+            differing += off.count();
+            let Some(cut) = part.cut else { continue };
+            cuts += 1;
+            // The outermost pixels may lack their neighbours' chroma, or be blocks begun outside; the square reads none.
+            const EDGE: usize = 8;
+            let (width, height) = (part.width as usize, part.height as usize);
+            let inside = |at: u32, n: usize, all: u32| {
+                let first = if at == 0 { 0 } else { EDGE };
+                first..if at as usize + n == all as usize { n } else { n - EDGE }
+            };
+            for y in inside(cut.top, height, all.height) {
+                let columns = inside(cut.left, width, all.width);
+                let from = ((cut.top as usize + y) * all.width as usize + cut.left as usize) * 3;
+                let row = &all.rgb[from..][columns.start * 3..columns.end * 3];
+                assert!(
+                    part.rgb[y * width * 3..][columns.start * 3..columns.end * 3] == *row,
+                    "photo {i}, row {y}"
+                );
+            }
+        }
+        assert!(cuts * 2 > photos.len(), "{cuts} of {} were cut", photos.len());
+        assert!(
+            differing <= photos.len() / 8,
+            "{differing} components differ in {} photos, {filter}",
+            photos.len()
+        );
+    }
+}
+
+/// Damage behind the last row that the crop needs is still named, and no photo that was cut short is taken for sound.
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn libjpeg_turbo_reads_to_the_end() {
+    let mut decoder = Decoder::for_squares(64, alexnet_pack::Filter::Bilinear);
+    let whole = jpeg(80, 400, 3);
+    let picture = decoder.decode(&whole).unwrap();
+    assert!(picture.cut.is_some_and(|cut| cut.top + picture.height < 300), "{:?}", picture.cut);
+    for lost in [3, 20, 200, whole.len() / 8] {
+        let picture = decoder.decode(&whole[..whole.len() - lost]).unwrap();
+        assert!(matches!(picture.note, Note::Repaired(_)), "{lost} bytes lost: {:?}", picture.note);
+        assert_eq!(picture.cut, None);
+    }
+}
+
 /// Pixels do not depend on the processor: the decoder's portable code gives what its vector code gives.
+#[cfg(not(feature = "turbojpeg"))]
 #[test]
 fn portable_code_gives_the_same_pixels() {
     use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};

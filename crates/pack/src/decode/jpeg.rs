@@ -84,5 +84,5 @@ fn attempt(bytes: &[u8], rgb: &mut Vec<u8>, strict: bool) -> Result<Done, Failur
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     let out = reserve(rgb, width, height).map_err(|refusal| Failure::Final(refusal.0))?;
     decoder.decode_into(out).map_err(damage)?;
-    Ok(Done { width, height, note })
+    Ok(Done { width, height, cut: None, note })
 }

@@ -44,5 +44,10 @@ pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
     }
     let bits = step * 8;
     let alpha = if channels % 2 == 0 { ", alpha dropped" } else { "" };
-    Ok(Done { width, height, note: Note::Converted(format!("PNG of {bits} bits a sample made RGB{alpha}")) })
+    Ok(Done {
+        width,
+        height,
+        cut: None,
+        note: Note::Converted(format!("PNG of {bits} bits a sample made RGB{alpha}")),
+    })
 }
