@@ -2,8 +2,9 @@
 //!
 //! The whole photo is resized to [`Geometry`]'s sides and the centre is cut out of that. Resizing only what the crop
 //! needs would compute the same filter at positions rounded differently in the last bit, so a pixel in billions
-//! would differ from "resize, then crop"; it would save one twentieth of packing, and is done only where the decoder
-//! gave no more than the crop needs (and is named in the recipe). The own [`area`] filter is computed at exact
+//! would differ from "resize, then crop" (and one in ten thousand by one level, where fewer weights let the resizer
+//! choose another precision); it would save one twentieth of packing, and is done only where the decoder gave no more
+//! than the crop needs, which the recipe names. The own [`area`] filter is computed at exact
 //! positions, so there only the crop is computed.
 //!
 //! One [`Squarer`] a thread; its buffers are reused. The pixels do not depend on the machine.
