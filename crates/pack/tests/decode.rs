@@ -23,16 +23,21 @@ fn jpegs_like_pillow() {
         ("grey", Note::Sound, 2),
         ("progressive", Note::Sound, 8),
         ("turned", Note::Sound, 8),
+        ("exif-broken", Note::Sound, 8),
+        ("trailing", Note::Sound, 8),
+        ("pixel", Note::Sound, 2),
+        ("thin", Note::Sound, 8),
     ] {
         let picture = decoder.decode(&fixture(&format!("{name}.jpg"))).unwrap();
-        assert_eq!((picture.width, picture.height), (20, 12), "{name}");
+        let (width, height, _) = fixture_pixels(&format!("{name}.rgb.png"));
+        assert_eq!((picture.width, picture.height), (width, height), "{name}");
         assert_eq!(picture.note, note, "{name}");
         let (most, mean) = difference(&format!("{name}.rgb.png"), picture.rgb);
         assert!(most <= largest && mean <= 1.5, "{name}: largest difference {most}, mean {mean:.3}");
     }
 }
 
-/// Exactly Pillow's pixels, whatever the PNG holds.
+/// Exactly Pillow's pixels (16-bit grey: OpenCV's), whatever the PNG holds.
 #[test]
 fn pngs_like_pillow() {
     let mut decoder = Decoder::new();
@@ -41,6 +46,7 @@ fn pngs_like_pillow() {
         ("grey-alpha", 8, ", alpha dropped"),
         ("palette", 8, ", alpha dropped"),
         ("rgb16", 16, ""),
+        ("grey16", 16, ""),
     ] {
         let picture = decoder.decode(&fixture(&format!("{name}.png"))).unwrap();
         let note = format!("PNG of {bits} bits a sample made RGB{alpha}");
@@ -118,11 +124,53 @@ fn refusals_say_why() {
     assert!(refusal(&two).contains("JPEG"));
 }
 
+/// Codings that no photo should have are refused by name, whole or cut, and not called damage.
+#[test]
+fn foreign_codings_are_named() {
+    let mut decoder = Decoder::new();
+    for (name, reason) in
+        [("twelve-bits", "a JPEG of 12 bits a sample"), ("arithmetic", "an arithmetic-coded JPEG")]
+    {
+        let data = fixture(&format!("{name}.jpg"));
+        for end in [data.len(), data.len() - 10] {
+            assert_eq!(decoder.decode(&data[..end]).unwrap_err().0, reason);
+        }
+    }
+    let mut lossless = fixture("grey.jpg");
+    let frame = lossless.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    for (marker, reason) in [(0xc3, "a lossless JPEG"), (0xc6, "a hierarchical JPEG")] {
+        lossless[frame + 1] = marker;
+        assert_eq!(decoder.decode(&lossless).unwrap_err().0, reason);
+    }
+}
+
+/// The limit on pixels is above 100 million; a photo of so many becomes a record like any other.
+#[test]
+fn ten_thousand_by_ten_thousand() {
+    use alexnet_pack::resize::Squarer;
+
+    let grey = image::GrayImage::from_pixel(10_000, 10_000, image::Luma([77]));
+    let mut bytes = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&grey).unwrap();
+    drop(grey);
+    let mut decoder = Decoder::for_squares(64, alexnet_pack::Filter::Bilinear);
+    let picture = decoder.decode(&bytes).unwrap();
+    assert_eq!((picture.photo(), &picture.note), ((10_000, 10_000), &Note::Sound));
+    let mut record = vec![0; 64 * 64 * 3];
+    Squarer::new(64, alexnet_pack::Filter::Bilinear).square(&picture, &mut record).unwrap();
+    assert!(record.iter().all(|&value| value == 77));
+    const { assert!(alexnet_pack::decode::MAX_PIXELS == 1 << 27) };
+    let frame = bytes.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    bytes[frame + 5..frame + 9].copy_from_slice(&[0x2e, 0xe0, 0x2e, 0xe0]);
+    let refusal = decoder.decode(&bytes).unwrap_err().0;
+    assert_eq!(refusal, "12000×12000 is more than 134217728 pixels");
+}
+
 /// Every byte of small files set to every of a few values: no panic escapes, and the decoder stays usable.
 #[test]
 fn survives_mangled_files() {
     let mut decoder = Decoder::new();
-    for name in ["grey.jpg", "cmyk.jpg", "progressive.jpg", "rgba.png"] {
+    for name in ["grey.jpg", "cmyk.jpg", "progressive.jpg", "exif-broken.jpg", "rgba.png"] {
         let whole = fixture(name);
         for at in 0..whole.len() {
             for value in [0, 0xff, whole[at] ^ 0x10] {

@@ -1,7 +1,7 @@
 //! PNG: there is at least one among ImageNet's photos, named like a JPEG.
 //!
 //! Converted as Pillow's `convert("RGB")` does: alpha is dropped, not blended; palettes and grey are expanded; of
-//! 16-bit samples the upper byte is kept.
+//! 16-bit samples the upper byte is kept (of grey ones too, as OpenCV does; Pillow clips those at 255).
 
 use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
