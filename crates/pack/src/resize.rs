@@ -1,11 +1,8 @@
 //! From a photo of any size to the square of a record.
 //!
-//! The whole photo is resized to [`Geometry`]'s sides and the centre is cut out of that. Resizing only what the crop
-//! needs would compute the same filter at positions rounded differently in the last bit, so a pixel in billions
-//! would differ from "resize, then crop" (and one in ten thousand by one level, where fewer weights let the resizer
-//! choose another precision); it would save one twentieth of packing, and is done only where the decoder gave no more
-//! than the crop needs, which the recipe names. The own [`area`] filter is computed at exact
-//! positions, so there only the crop is computed.
+//! The square is what [`Geometry`]'s sides and centre crop give: only the crop is computed, with the filters of the whole
+//! photo, which read beyond the crop's edges. Against "resize, then crop" about one component in ten thousand differs, by
+//! one grey level, where fewer weights let the resizer choose another precision.
 //!
 //! One [`Squarer`] a thread; its buffers are reused. The pixels do not depend on the machine.
 
@@ -52,7 +49,7 @@ impl Filter {
     pub fn resizer(self) -> &'static str {
         match self {
             Filter::Area => "alexnet-pack area 1: exact area averages down, cubic -0.75 up",
-            _ => "fast_image_resize 6.1.0 convolution",
+            _ => "fast_image_resize 6.1.0 convolution, of the crop only",
         }
     }
 
@@ -99,20 +96,13 @@ pub struct Squarer {
     size: u32,
     filter: Filter,
     resizer: Resizer,
-    resized: Vec<u8>,
     area: area::Resampler,
 }
 
 impl Squarer {
     /// A maker of `size` × `size` squares.
     pub fn new(size: u32, filter: Filter) -> Self {
-        Squarer {
-            size,
-            filter,
-            resizer: Resizer::new(),
-            resized: Vec::new(),
-            area: area::Resampler::default(),
-        }
+        Squarer { size, filter, resizer: Resizer::new(), area: area::Resampler::default() }
     }
 
     /// Resizes and crops `picture` into `record` (`size · size · 3` bytes, RGB, rows from the top).
@@ -146,32 +136,16 @@ impl Squarer {
             self.area.resize(rgb, (width, height), &g, size, record);
             return Ok(());
         };
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter));
+        let [x, y, wide, high] = g.source((width, height), size);
+        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(filter)).crop(
+            x - f64::from(left),
+            y - f64::from(top),
+            wide,
+            high,
+        );
         let source = ImageRef::new(columns, rows, rgb, PixelType::U8x3).map_err(|e| failed(&e))?;
-        if cut.is_some() {
-            let [x, y, wide, high] = g.source((width, height), size);
-            let options = options.crop(x - f64::from(left), y - f64::from(top), wide, high);
-            let mut image =
-                Image::from_slice_u8(size, size, record, PixelType::U8x3).map_err(|e| failed(&e))?;
-            return self.resizer.resize(&source, &mut image, &options).map_err(|e| failed(&e));
-        }
-        let whole = (g.width, g.height) == (size, size);
-        if !whole {
-            // Every byte is written by the resizer; growing is enough.
-            let bytes = g.width as usize * g.height as usize * 3;
-            if self.resized.len() < bytes {
-                self.resized.resize(bytes, 0);
-            }
-        }
-        let target = if whole { &mut *record } else { &mut self.resized[..] };
-        let bytes = g.width as usize * g.height as usize * 3;
-        let mut image = Image::from_slice_u8(g.width, g.height, &mut target[..bytes], PixelType::U8x3)
-            .map_err(|e| failed(&e))?;
-        self.resizer.resize(&source, &mut image, &options).map_err(|e| failed(&e))?;
-        if !whole {
-            crop(&self.resized[..bytes], g.width, (g.left, g.top), size, record);
-        }
-        Ok(())
+        let mut square = Image::from_slice_u8(size, size, record, PixelType::U8x3).map_err(|e| failed(&e))?;
+        self.resizer.resize(&source, &mut square, &options).map_err(|e| failed(&e))
     }
 }
 

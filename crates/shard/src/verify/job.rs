@@ -64,7 +64,7 @@ struct Job {
 enum State {
     Waiting,
     Open(Arc<Opened>),
-    Done(Checked),
+    Done(Box<Checked>),
 }
 
 impl Job {
@@ -105,14 +105,14 @@ impl Job {
             if let State::Open(_) = *state {
                 let mut checked = mem::take(&mut *opened.checked.lock().expect("as above"));
                 checked.damage.extend(records.finish(&mut total));
-                *state = State::Done(checked);
+                *state = State::Done(Box::new(checked));
             }
         }
     }
 
     fn checked(self) -> Checked {
         match self.state.into_inner().expect("checking a shard does not panic") {
-            State::Done(checked) => checked,
+            State::Done(checked) => *checked,
             State::Waiting | State::Open(_) => unreachable!("every thread worked on every shard to its end"),
         }
     }
@@ -148,14 +148,14 @@ fn open(path: &Path, tick: &dyn Fn(u64)) -> State {
                 _ => Place::Header,
             };
             checked.damage.push(found(path, what, &error));
-            return State::Done(checked);
+            return State::Done(Box::new(checked));
         }
     };
     checked.identity = Some(identity);
     let mut index = vec![0; header.index_bytes as usize];
     if let Err(error) = read_exact_at(&file, &mut index, header.index_offset()) {
         checked.damage.push(found(path, Place::File, &format!("cannot read the index: {error}")));
-        return State::Done(checked);
+        return State::Done(Box::new(checked));
     }
     let sections = Sections::find(path, &header, &index);
     match &sections {
@@ -169,7 +169,7 @@ fn open(path: &Path, tick: &dyn Fn(u64)) -> State {
         }
     }
     tick(HEADER_BYTES as u64 + header.index_bytes);
-    let Ok(sections) = sections else { return State::Done(checked) };
+    let Ok(sections) = sections else { return State::Done(Box::new(checked)) };
     let total = Mutex::new(Part::new(header.record_bytes() as usize));
     State::Open(Arc::new(Opened { header, file, index, sections, checked: Mutex::new(checked), total }))
 }
