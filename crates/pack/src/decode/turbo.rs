@@ -4,7 +4,7 @@
 //! Whatever the library warns of is given back undecoded: telling damage, and making the most of it, is the portable
 //! decoder's part, as are four-component JPEGs, whose colours the two turn into RGB differently. A cut picture has
 //! the pixels that the whole one has there: the cut is widened by what smooth chroma upsampling reads. The entropy
-//! code is read to its end in any case. The pixels do not depend on the processor: the library's vector code gives
+//! code of rows above the cut is read, and all rows below it are decoded. The pixels do not depend on the processor: the library's vector code gives
 //! what its portable code gives (its own tests hold the two to the same checksums).
 #![allow(unsafe_code)]
 
@@ -56,13 +56,13 @@ impl Turbo {
     }
 }
 
-/// The region with its edges' surroundings, beginning at a column where a block of `unit` pixels begins.
+/// The region with its edges' surroundings, beginning at a column where a block of `unit` pixels begins, down to the
+/// photo's last row: to skip the last rows is, to the library, not to read them, and their damage would be missed.
 fn widened(region: Region, photo: (u32, u32), unit: u32) -> Region {
     let left = region.left.saturating_sub(EDGE) / unit * unit;
     let top = region.top.saturating_sub(EDGE);
     let right = (region.left + region.width).saturating_add(EDGE).min(photo.0);
-    let bottom = (region.top + region.height).saturating_add(EDGE).min(photo.1);
-    Region { left, top, width: right - left, height: bottom - top }
+    Region { left, top, width: right - left, height: photo.1 - top }
 }
 
 struct Header {
