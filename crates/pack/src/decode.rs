@@ -5,6 +5,9 @@
 //! grey photos, of which ImageNet has tens of thousands, become RGB without a word. Everything else is refused with
 //! the reason. EXIF rotation is ignored, as it was in 2012 and is by Pillow and torchvision.
 //!
+//! Not every damage is seen: zune-jpeg takes an "end of image" in the middle of a scan, and the loss of the last few
+//! bytes, for sound (libjpeg-turbo does not), and a changed byte inside a scan often decodes.
+//!
 //! The pixels are a function of the bytes alone. Sizes are checked from the header before memory is taken.
 
 mod guard;
@@ -167,8 +170,16 @@ impl Jpeg {
             let (size, filter) = square?;
             Some(crate::Geometry::new(photo.0, photo.1, size).needed(photo, size, filter.support()?))
         };
-        // What it finds nothing wrong with is sound. All else is the other decoder's, which says what is wrong.
-        self.turbo.decode(bytes, needed, rgb).map_or_else(|| jpeg::decode(bytes, rgb), Ok)
+        // What it finds nothing wrong with is sound. All else is the other decoder's, which says what is wrong, or
+        // overlooks it: then the warning says it.
+        if let Some(done) = self.turbo.decode(bytes, needed, rgb) {
+            return Ok(done);
+        }
+        let mut done = jpeg::decode(bytes, rgb)?;
+        if let (Note::Sound, Some(warning)) = (&done.note, self.turbo.take_warning()) {
+            done.note = Note::Repaired(format!("damaged JPEG: {warning}"));
+        }
+        Ok(done)
     }
 
     #[cfg(not(feature = "turbojpeg"))]

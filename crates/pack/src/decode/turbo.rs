@@ -2,13 +2,13 @@
 //! feature `turbojpeg`.
 //!
 //! Whatever the library warns of is given back undecoded: telling damage, and making the most of it, is the portable
-//! decoder's part, as are four-component JPEGs, whose colours the two turn into RGB differently. A cut picture has
+//! decoder's part (if that sees nothing wrong, the warning is the photo's note), as are four-component JPEGs, whose colours the two turn into RGB differently. A cut picture has
 //! the pixels that the whole one has there: the cut is widened by what smooth chroma upsampling reads. The entropy
 //! code of rows above the cut is read, and all rows below it are decoded. The pixels do not depend on the processor: the library's vector code gives
 //! what its portable code gives (its own tests hold the two to the same checksums).
 #![allow(unsafe_code)]
 
-use std::ffi::c_int;
+use std::ffi::{CStr, c_int};
 use std::ptr::NonNull;
 
 use turbojpeg_sys as raw;
@@ -22,7 +22,11 @@ const EDGE: u32 = 8;
 
 /// One decompressor, made at first use.
 #[derive(Debug, Default)]
-pub(super) struct Turbo(Option<Handle>);
+pub(super) struct Turbo {
+    handle: Option<Handle>,
+    /// What the library warned of in the pixels of the JPEG that it last gave back.
+    warning: Option<String>,
+}
 
 impl Turbo {
     /// Decodes a sound JPEG of one or three components into `rgb`: of a photo of these sides, what `needed` says,
@@ -33,10 +37,11 @@ impl Turbo {
         needed: impl Fn((u32, u32)) -> Option<Region>,
         rgb: &mut Vec<u8>,
     ) -> Option<Done> {
-        if self.0.is_none() {
-            self.0 = Handle::new();
+        self.warning = None;
+        if self.handle.is_none() {
+            self.handle = Handle::new();
         }
-        let handle = self.0.as_mut()?;
+        let handle = self.handle.as_mut()?;
         let header = handle.header(bytes)?;
         let photo = (header.width, header.height);
         if u64::from(photo.0) * u64::from(photo.1) > MAX_PIXELS {
@@ -50,9 +55,17 @@ impl Turbo {
         let Region { left, top, width, height } = region;
         // Every byte is written, or `rgb` is given up.
         rgb.resize(width as usize * height as usize * 3, 0);
-        handle.decompress(bytes, region, region == whole, rgb)?;
+        if handle.decompress(bytes, region, region == whole, rgb).is_none() {
+            self.warning = handle.warning();
+            return None;
+        }
         let cut = (region != whole).then_some(Cut { width: photo.0, height: photo.1, left, top });
         Some(Done { width, height, cut, note: Note::Sound })
+    }
+
+    /// What the library warned of, if the last JPEG was given back for it: the other decoder may see nothing wrong.
+    pub(super) fn take_warning(&mut self) -> Option<String> {
+        self.warning.take()
     }
 }
 
@@ -133,6 +146,19 @@ impl Handle {
             raw::tj3Decompress8(handle, bytes.as_ptr(), bytes.len() as _, rgb.as_mut_ptr(), pitch, format)
         };
         (status == 0).then_some(())
+    }
+
+    /// The warning that the last call ended with; `None` for an error.
+    fn warning(&mut self) -> Option<String> {
+        let handle = self.0.as_ptr();
+        // SAFETY: `handle` is a living decompressor, used by no one else while `self` is borrowed.
+        if unsafe { raw::tj3GetErrorCode(handle) } != raw::TJERR_TJERR_WARNING as c_int {
+            return None;
+        }
+        // SAFETY: the library gives a pointer to text that ends with a zero and stays until its next call; it is
+        // copied before that.
+        let text = unsafe { CStr::from_ptr(raw::tj3GetErrorStr(handle)) };
+        Some(text.to_string_lossy().into_owned())
     }
 }
 
