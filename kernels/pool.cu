@@ -13,6 +13,14 @@ struct PoolShape {
     int maps, height, width, out_height, out_width, size, stride;
 };
 
+// The windows w of `count` in a row or column that hold pixel `at`: w · stride ≤ at < w · stride + size.
+struct Windows {
+    int first, last;
+};
+__device__ inline Windows windows_over(int at, int count, const PoolShape& s) {
+    return {at < s.size ? 0 : (at - s.size) / s.stride + 1, min(at / s.stride, count - 1)};
+}
+
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 max_pool_forward(const float* x, float* y, unsigned char* winner, PoolShape s) {
     const unsigned out_plane = s.out_height * s.out_width;
@@ -41,13 +49,10 @@ max_pool_backward(const float* dy, const unsigned char* winner, float* dx, PoolS
     ALX_EACH(i, s.maps * plane) {
         const int row = i % plane / s.width, column = i % s.width;
         const unsigned map = i / plane * s.out_height * s.out_width;
-        // Windows oy with oy·stride ≤ row < oy·stride + size.
-        const int first_y = row < s.size ? 0 : (row - s.size) / s.stride + 1;
-        const int first_x = column < s.size ? 0 : (column - s.size) / s.stride + 1;
-        const int last_y = min(row / s.stride, s.out_height - 1), last_x = min(column / s.stride, s.out_width - 1);
+        const Windows down = windows_over(row, s.out_height, s), across = windows_over(column, s.out_width, s);
         float sum = 0.0f;
-        for (int oy = first_y; oy <= last_y; oy++)
-            for (int ox = first_x; ox <= last_x; ox++) {
+        for (int oy = down.first; oy <= down.last; oy++)
+            for (int ox = across.first; ox <= across.last; ox++) {
                 const unsigned at = map + oy * s.out_width + ox;
                 const int place = (row - oy * s.stride) * s.size + (column - ox * s.stride);
                 if (winner[at] == place) sum += dy[at];
@@ -78,12 +83,10 @@ average_pool_backward(const float* dy, float* dx, PoolShape s) {
     ALX_EACH(i, s.maps * plane) {
         const int row = i % plane / s.width, column = i % s.width;
         const unsigned map = i / plane * s.out_height * s.out_width;
-        const int first_y = row < s.size ? 0 : (row - s.size) / s.stride + 1;
-        const int first_x = column < s.size ? 0 : (column - s.size) / s.stride + 1;
-        const int last_y = min(row / s.stride, s.out_height - 1), last_x = min(column / s.stride, s.out_width - 1);
+        const Windows down = windows_over(row, s.out_height, s), across = windows_over(column, s.out_width, s);
         float sum = 0.0f;
-        for (int oy = first_y; oy <= last_y; oy++)
-            for (int ox = first_x; ox <= last_x; ox++) {
+        for (int oy = down.first; oy <= down.last; oy++)
+            for (int ox = across.first; ox <= across.last; ox++) {
                 const int rows = min(s.size, s.height - oy * s.stride), columns = min(s.size, s.width - ox * s.stride);
                 sum += __fdiv_rn(dy[map + oy * s.out_width + ox], static_cast<float>(rows * columns));
             }

@@ -308,7 +308,7 @@ pub fn execute(
     let job = &prepared.job;
     let choice = args.place.choose(job.net.columns)?;
     let folder = Folder::take(out, &prepared.description)?;
-    remember(&folder, job, data)?;
+    remember(&folder, job, data, &choice.why)?;
     let threads = args.threads.unwrap_or_else(cores).max(1);
     let (parameters, origin) = initial::parameters(job, args.init_from.as_deref())?;
     let mut watch = Watch::new(job, args.quiet);
@@ -361,10 +361,15 @@ impl Work for Training<'_> {
     }
 }
 
-/// Leaves beside the checkpoints what a person needs to repeat the run: the recipe and the data's place.
-fn remember(folder: &Folder, job: &Job, data: &Path) -> anyhow::Result<()> {
+/// Leaves beside the checkpoints what a person needs to repeat the run: the recipe, the data's place, and where it
+/// computed and in what, a line for each change: a run may go on on another device.
+fn remember(folder: &Folder, job: &Job, data: &Path, device: &str) -> anyhow::Result<()> {
     folder.write("recipe.toml", job.recipe.to_toml().as_bytes())?;
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     folder.write("data.txt", format!("{}\n", data.display()).as_bytes())?;
+    let devices = std::fs::read_to_string(folder.file("devices.txt")).unwrap_or_default(); // none yet
+    if devices.lines().last() != Some(device) {
+        folder.write("devices.txt", format!("{devices}{device}\n").as_bytes())?;
+    }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use alexnet_load::{Config, Drawer, Loader, Plan, Rank, Records, Stages, Subset, View};
-use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, UpdateRule};
+use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, SCORES, UpdateRule};
 
 use crate::error::Error;
 use crate::evaluation::{Evaluation, Photos, evaluate};
@@ -203,6 +203,7 @@ fn now() -> f64 {
 
 /// Updates that a device which queues its work may be ahead of the scores that are read.
 const UNREAD: u64 = 10;
+const _: () = assert!(UNREAD <= SCORES as u64, "the network keeps that many scores");
 
 /// Waits for the scores of the updates up to `step` that were not read yet. A loss that is no number is found at its
 /// update, its place in the network as it is now: later, if the devices were ahead.

@@ -13,6 +13,10 @@ use std::ops::Range;
 use super::lanes::{Element, Lanes};
 use super::pass::{BUFFER, LINE, Steps};
 
+/// Bytes of rows that are made before lines are sent on, or one row: a few lines, so that the processor makes the next
+/// rows while these are on their way.
+const GATHER: usize = 448;
+
 #[repr(align(64))]
 struct Buffer([MaybeUninit<u8>; BUFFER]);
 
@@ -79,8 +83,7 @@ impl<E: Element> Stage<E> {
             return None;
         }
         let row = self.steps.within(1, 0) * size_of::<E>();
-        // One, or as many as fill a few lines: the processor then makes the next rows while these are on their way.
-        self.lent = (448 / row).clamp(1, self.rows - self.made);
+        self.lent = (GATHER / row).clamp(1, self.rows - self.made);
         let buffer = self.buffer.0.as_mut_ptr().cast::<u8>();
         let to = |k: usize| {
             let start = if self.count == 3 { k * self.share() } else { 0 };
@@ -132,6 +135,5 @@ impl<E: Element> Stage<E> {
                 }
             }
         }
-        self.lent = (448 / row).max(1).min(self.rows - self.made);
     }
 }

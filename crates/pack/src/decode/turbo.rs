@@ -2,10 +2,11 @@
 //! feature `turbojpeg`.
 //!
 //! Whatever the library warns of is given back undecoded: telling damage, and making the most of it, is the portable
-//! decoder's part (if that sees nothing wrong, the warning is the photo's note), as are four-component JPEGs, whose colours the two turn into RGB differently. A cut picture has
-//! the pixels that the whole one has there: the cut is widened by what smooth chroma upsampling reads. The entropy
-//! code of rows above the cut is read, and all rows below it are decoded. The pixels do not depend on the processor: the library's vector code gives
-//! what its portable code gives (its own tests hold the two to the same checksums).
+//! decoder's part (if that sees nothing wrong, the warning is the photo's note), as are four-component JPEGs, whose
+//! colours the two turn into RGB differently. A cut picture has the pixels that the whole one has there: the cut is
+//! widened by what smooth chroma upsampling reads. The entropy code of rows above the cut is read, and all rows below it
+//! are decoded. The pixels do not depend on the processor: the library's vector code gives what its portable code gives
+//! (its own tests hold the two to the same checksums).
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, c_int};

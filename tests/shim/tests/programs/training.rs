@@ -98,6 +98,10 @@ fn a_run_is_the_same_on_every_device_and_goes_on_on_another() {
         killed(first, &out);
         run(second, &out, &["--checkpoint-every", "1"]);
         near(&format!("{first}, then {second}"), &out);
+        let devices = std::fs::read_to_string(out.join("devices.txt")).expect("where it ran");
+        let told: Vec<&str> = devices.lines().collect();
+        assert_eq!(told.len(), 2, "{devices}");
+        assert!(told[1].starts_with(if second == "cpu" { "on the CPU" } else { "on cuda:" }), "{devices}");
     }
 }
 
