@@ -2,14 +2,14 @@
 //
 //   records  u8 [batch][record_height][record_width][3], RGB, one every record_stride bytes
 //   draws    one per image: corner of the crop in the record, mirror, the three lighting shifts (drawn by the CPU)
-//   out      f32 [batch][3][height][width], or [batch][height][width][3] if nhwc
+//   out      f32 or bf16 [batch][height][width][3]
 //
 //   y = ((f32(x) − mean) + shift_c) · scale_c, three operations, each rounded once, never fused
 //
 // Mirroring reverses the columns of the crop. The mean belongs to the source pixel (aligned), or to the output
 // position, from the centre of the mean image and not mirrored (centre: what the 2012 code does), or to the channel.
-// Oracle: the CPU loader, bit for bit. Moves 3 B in and 12 B out per pixel (+ 12 B of mean from cache); 9 FLOP.
-#include "prelude.cuh"
+// Oracle: the CPU loader, bit for bit. Moves 3 B in and 12 B (6 B) out per pixel (+ 12 B of mean from cache); 9 FLOP.
+#include "lanes.cuh"
 
 struct AugmentDraw {
     int left, top, mirror;
@@ -19,12 +19,12 @@ struct AugmentDraw {
 struct AugmentShape {
     int batch, record_stride, record_height, record_width, height, width;
     int mean_mode;  // 0 none, 1 aligned [record_height][record_width][3], 2 centre of the same, 3 channel [3]
-    int nhwc;
     float scale[3];
 };
 
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-augment(const unsigned char* records, const AugmentDraw* draws, const float* mean, float* out, AugmentShape s) {
+template <class T>
+__device__ inline void augmented(const unsigned char* records, const AugmentDraw* draws, const float* mean, T* out,
+                                 const AugmentShape& s) {
     const unsigned plane = s.height * s.width;
     ALX_EACH(i, s.batch * plane) {
         const unsigned image = i / plane, pixel = i % plane;
@@ -44,7 +44,17 @@ augment(const unsigned char* records, const AugmentDraw* draws, const float* mea
             float value = static_cast<float>(source[c]);
             if (s.mean_mode != 0) value = __fsub_rn(value, mean[mean_at + c]);
             value = __fmul_rn(__fadd_rn(value, draw.shift[c]), s.scale[c]);
-            out[s.nhwc ? i * 3u + c : (image * 3u + c) * plane + pixel] = value;
+            out[i * 3u + c] = rounded_to<T>(value);
         }
     }
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+augment(const unsigned char* records, const AugmentDraw* draws, const float* mean, float* out, AugmentShape s) {
+    augmented(records, draws, mean, out, s);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+augment_bf16(const unsigned char* records, const AugmentDraw* draws, const float* mean, Bf16* out, AugmentShape s) {
+    augmented(records, draws, mean, out, s);
 }

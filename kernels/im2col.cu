@@ -1,64 +1,112 @@
 // Convolution as a matrix product: patches to columns, and the gradient of columns back to pixels.
 //
-//   image    f32, image n at n · image_stride: [channels][height][width] (the channels of one group)
-//   columns  f32 or bf16, entry (k, n, p) at k · row_stride + n · batch_stride + p, with k = (channel · kernel + ky) · kernel
-//            + kx and p = oy · out_width + ox: image by image [n][K][P], or the whole batch as one matrix [K][n·P]
+//   image    f32 or bf16 [batch][height][width][groups · channels]
+//   columns  the same type [batch · out_height · out_width][groups][row]: a patch as taps, each with the group's channels,
+//            value (ky · kernel + kx) · channels + c; zeros from there to the end of the row
 //
 // Output (oy, ox) reads pixel (oy·stride − pad + ky, ox·stride − pad + kx); outside the image it reads zero, so pad is
 // the top and left margin and windows may hang over the right and bottom edge (conv1: 224 pixels, 55 outputs).
-// im2col writes every entry; col2im gathers, in order of ky, kx, and writes every pixel.
-// Oracle: plain loops, and PyTorch's convolution through a plain product. 4 B (2 B) out per entry, reads from cache;
-// col2im 4 B in per entry, 4 B out per pixel, 1 FLOP per entry.
-#include "bf16.cuh"
+// im2col writes every value; col2im gathers, in order of ky, kx falling, and writes every pixel.
+// Oracle: plain loops, and PyTorch's convolution through a plain product. im2col 4 B (2 B) out per value, reads from
+// cache; col2im 4 B (2 B) in per value, 1 FLOP.
+#include "lanes.cuh"
 
 struct ColumnShape {
-    int batch, channels, height, width, out_height, out_width, kernel, stride, pad;
-    int image_stride, row_stride, batch_stride;
+    int batch, groups, channels, height, width, out_height, out_width, kernel, stride, pad, row;
 };
 
-template <class T>
-__device__ inline void patches(const float* image, T* columns, const ColumnShape& s) {
-    const unsigned places = s.out_height * s.out_width, taps = s.kernel * s.kernel;
-    const unsigned rows = s.channels * taps;
-    ALX_EACH(i, s.batch * rows * places) {
-        const unsigned p = i % places, k = i / places % rows, n = i / places / rows;
-        const int y = static_cast<int>(p / s.out_width * s.stride + k % taps / s.kernel) - s.pad;
-        const int x = static_cast<int>(p % s.out_width * s.stride + k % s.kernel) - s.pad;
-        float value = 0.0f;
-        if (y >= 0 && y < s.height && x >= 0 && x < s.width)
-            value = image[n * s.image_stride + (k / taps * s.height + y) * s.width + x];
-        columns[k * s.row_stride + n * s.batch_stride + p] = rounded_to<T>(value);
+// One row of a patch in a group for each thread, W channels of it.
+template <class T, int W>
+__device__ inline void patch_rows(const T* image, T* columns, const ColumnShape& s) {
+    const unsigned vectors = s.channels / W, all = s.groups * s.channels;
+    ALX_EACH(i, s.batch * s.out_height * s.out_width * s.groups * s.kernel * vectors) {
+        const unsigned c = i % vectors * W, ky = i / vectors % s.kernel, at = i / vectors / s.kernel;
+        const unsigned group = at % s.groups, place = at / s.groups;
+        const unsigned ox = place % s.out_width, oy = place / s.out_width % s.out_height;
+        const unsigned n = place / s.out_width / s.out_height;
+        const int y = static_cast<int>(oy * s.stride + ky) - s.pad, left = static_cast<int>(ox * s.stride) - s.pad;
+        const bool inside = y >= 0 && y < s.height;
+        const T* from = image + (n * s.height + y) * s.width * all + group * s.channels + c;
+        T* to = columns + static_cast<size_t>(at) * s.row + ky * s.kernel * s.channels + c;
+        for (int kx = 0; kx < s.kernel; kx++) {
+            const int x = left + kx;
+            float v[W] = {};
+            if (inside && x >= 0 && x < s.width) load(from + x * all, v);
+            store(to + kx * s.channels, v);
+        }
     }
 }
 
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-im2col(const float* image, float* columns, ColumnShape s) {
-    patches(image, columns, s);
-}
-
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-im2col_bf16(const float* image, Bf16* columns, ColumnShape s) {
-    patches(image, columns, s);
-}
-
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-col2im(const float* columns, float* image, ColumnShape s) {
-    const unsigned plane = s.height * s.width, taps = s.kernel * s.kernel;
-    ALX_EACH(i, s.batch * s.channels * plane) {
-        const unsigned c = i / plane % s.channels, n = i / plane / s.channels;
-        const int y = static_cast<int>(i % plane / s.width) + s.pad, x = static_cast<int>(i % s.width) + s.pad;
-        float sum = 0.0f;
-        // Only taps congruent to the pixel can reach it: start at the remainder and go on by the stride.
-        for (int ky = y % s.stride; ky < s.kernel && ky <= y; ky += s.stride) {
-            const int oy = (y - ky) / s.stride;
-            if (oy >= s.out_height) continue;
-            for (int kx = x % s.stride; kx < s.kernel && kx <= x; kx += s.stride) {
-                const int ox = (x - kx) / s.stride;
-                if (ox >= s.out_width) continue;
-                const unsigned k = c * taps + ky * s.kernel + kx;
-                sum += columns[k * s.row_stride + n * s.batch_stride + oy * s.out_width + ox];
+// W values of a row wherever it is cut: for images whose channels fill no vector. Rows are multiples of W.
+template <class T, int W>
+__device__ inline void patch_values(const T* image, T* columns, const ColumnShape& s) {
+    const unsigned vectors = s.row / W, all = s.groups * s.channels, width = s.kernel * s.channels;
+    ALX_EACH(i, s.batch * s.out_height * s.out_width * s.groups * vectors) {
+        const unsigned k = i % vectors * W, at = i / vectors, group = at % s.groups, place = at / s.groups;
+        const unsigned ox = place % s.out_width, oy = place / s.out_width % s.out_height;
+        const unsigned n = place / s.out_width / s.out_height;
+        int ky = k / width, kx = k % width / s.channels, c = k % s.channels;
+        float v[W];
+#pragma unroll
+        for (int m = 0; m < W; m++) {
+            const int y = static_cast<int>(oy * s.stride) + ky - s.pad, x = static_cast<int>(ox * s.stride) + kx - s.pad;
+            v[m] = 0.0f;
+            if (ky < s.kernel && y >= 0 && y < s.height && x >= 0 && x < s.width)
+                v[m] = widened(image[((n * s.height + y) * s.width + x) * all + group * s.channels + c]);
+            if (++c == s.channels) {
+                c = 0;
+                if (++kx == s.kernel) kx = 0, ky++;
             }
         }
-        image[n * s.image_stride + i % (s.channels * plane)] = sum;
+        store(columns + static_cast<size_t>(at) * s.row + k, v);
     }
 }
+
+template <class T>
+__device__ inline void patches(const T* image, T* columns, const ColumnShape& s) {
+    if (s.channels % Lanes<T>::n == 0) patch_rows<T, Lanes<T>::n>(image, columns, s);
+    else patch_values<T, Lanes<T>::n>(image, columns, s);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+im2col(const float* image, float* columns, ColumnShape s) { patches(image, columns, s); }
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+im2col_bf16(const Bf16* image, Bf16* columns, ColumnShape s) { patches(image, columns, s); }
+
+template <class T, int W>
+__device__ inline void gather_pixels(const T* columns, T* image, const ColumnShape& s) {
+    const unsigned all = s.groups * s.channels, vectors = all / W;
+    ALX_EACH(i, s.batch * s.height * s.width * vectors) {
+        const unsigned c = i % vectors * W, pixel = i / vectors;
+        const int x = static_cast<int>(pixel % s.width) + s.pad, y = static_cast<int>(pixel / s.width % s.height) + s.pad;
+        const unsigned n = pixel / s.width / s.height;
+        const T* from = columns + c / s.channels * s.row + c % s.channels;
+        float sum[W] = {};
+        // Only taps congruent to the pixel can reach it: start at the remainder and go on by the stride.
+        for (int ky = y % s.stride, oy = y / s.stride; ky < s.kernel && oy >= 0; ky += s.stride, oy--) {
+            if (oy >= s.out_height) continue;
+            for (int kx = x % s.stride, ox = x / s.stride; kx < s.kernel && ox >= 0; kx += s.stride, ox--) {
+                if (ox >= s.out_width) continue;
+                const size_t place = (n * s.out_height + oy) * s.out_width + ox;
+                float v[W];
+                load(from + place * s.groups * s.row + (ky * s.kernel + kx) * s.channels, v);
+#pragma unroll
+                for (int m = 0; m < W; m++) sum[m] += v[m];
+            }
+        }
+        store(image + i * W, sum);
+    }
+}
+
+template <class T>
+__device__ inline void pixels(const T* columns, T* image, const ColumnShape& s) {
+    if (s.channels % Lanes<T>::n == 0) gather_pixels<T, Lanes<T>::n>(columns, image, s);
+    else gather_pixels<T, 1>(columns, image, s);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+col2im(const float* columns, float* image, ColumnShape s) { pixels(columns, image, s); }
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+col2im_bf16(const Bf16* columns, Bf16* image, ColumnShape s) { pixels(columns, image, s); }

@@ -1,16 +1,17 @@
-// Overlapping max pooling (section 3.4 of the paper: 3×3 windows, two apart).
+// Overlapping max pooling (section 3.4 of the paper: 3×3 windows, two apart), and means for its ablation.
 //
-//   x, dx    f32 [maps][height][width], maps = batch · channels
-//   y, dy    f32 [maps][out_height][out_width]; the caller chooses floor or ceil sizes, windows are clipped
-//   winner   u8, the place of the maximum in its window, row · size + column (size ≤ 15)
+//   x, dx    f32 or bf16 [batch][height][width][channels]
+//   y, dy    the same type [batch][out_height][out_width][channels]; the caller chooses floor or ceil sizes, windows are
+//            clipped
+//   winner   u8, as y: the place of the maximum in its window, row · size + column (size ≤ 15)
 //
 // The first of equal maxima wins; the first NaN wins over every number, so a NaN is passed on.
 // Backward gathers: each input pixel asks the windows over it, in order, whether it won; no atomics.
-// Oracle: plain loops and PyTorch. Forward 4 B in, 5 B out per input, output; backward 5 B per output, 4 B per input.
-#include "prelude.cuh"
+// Oracle: plain loops and PyTorch. In f32 forward 4 B per input, 5 B per output; backward 5 B per output, 4 B per input.
+#include "lanes.cuh"
 
 struct PoolShape {
-    int maps, height, width, out_height, out_width, size, stride;
+    int batch, channels, height, width, out_height, out_width, size, stride;
 };
 
 // The windows w of `count` in a row or column that hold pixel `at`: w · stride ≤ at < w · stride + size.
@@ -21,75 +22,131 @@ __device__ inline Windows windows_over(int at, int count, const PoolShape& s) {
     return {at < s.size ? 0 : (at - s.size) / s.stride + 1, min(at / s.stride, count - 1)};
 }
 
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-max_pool_forward(const float* x, float* y, unsigned char* winner, PoolShape s) {
-    const unsigned out_plane = s.out_height * s.out_width;
-    ALX_EACH(i, s.maps * out_plane) {
-        const int top = i % out_plane / s.out_width * s.stride, left = i % s.out_width * s.stride;
+template <class T, int W>
+__device__ inline void maxima(const T* x, T* y, unsigned char* winner, const PoolShape& s) {
+    const unsigned vectors = s.channels / W;
+    ALX_EACH(i, s.batch * s.out_height * s.out_width * vectors) {
+        const unsigned c = i % vectors * W, place = i / vectors;
+        const int left = place % s.out_width * s.stride, top = place / s.out_width % s.out_height * s.stride;
         const int bottom = min(top + s.size, s.height), right = min(left + s.size, s.width);
-        const float* map = x + i / out_plane * s.height * s.width;
-        float best = map[top * s.width + left];
-        int place = 0;
+        const T* map = x + place / s.out_width / s.out_height * s.height * s.width * s.channels + c;
+        float best[W];
+        Bytes<W> won;
+        load(map + (top * s.width + left) * s.channels, best);
+#pragma unroll
+        for (int m = 0; m < W; m++) won.at[m] = 0;
         for (int row = top; row < bottom; row++)
             for (int column = left; column < right; column++) {
-                const float value = map[row * s.width + column];
-                if (value > best || (is_nan(value) && !is_nan(best))) {
-                    best = value;
-                    place = (row - top) * s.size + (column - left);
-                }
+                float v[W];
+                load(map + (row * s.width + column) * s.channels, v);
+                const int here = (row - top) * s.size + (column - left);
+#pragma unroll
+                for (int m = 0; m < W; m++)
+                    if (v[m] > best[m] || (is_nan(v[m]) && !is_nan(best[m]))) {
+                        best[m] = v[m];
+                        won.at[m] = static_cast<unsigned char>(here);
+                    }
             }
-        y[i] = best;
-        winner[i] = static_cast<unsigned char>(place);
+        store(y + i * W, best);
+        *reinterpret_cast<Bytes<W>*>(winner + i * W) = won;
     }
 }
+
+template <class T, int W>
+__device__ inline void to_winners(const T* dy, const unsigned char* winner, T* dx, const PoolShape& s) {
+    const unsigned vectors = s.channels / W;
+    ALX_EACH(i, s.batch * s.height * s.width * vectors) {
+        const unsigned c = i % vectors * W, pixel = i / vectors;
+        const int column = pixel % s.width, row = pixel / s.width % s.height;
+        const unsigned n = pixel / s.width / s.height;
+        const Windows down = windows_over(row, s.out_height, s), across = windows_over(column, s.out_width, s);
+        float sum[W] = {};
+        for (int oy = down.first; oy <= down.last; oy++)
+            for (int ox = across.first; ox <= across.last; ox++) {
+                const unsigned at = ((n * s.out_height + oy) * s.out_width + ox) * s.channels + c;
+                const int here = (row - oy * s.stride) * s.size + (column - ox * s.stride);
+                const Bytes<W> won = *reinterpret_cast<const Bytes<W>*>(winner + at);
+                float v[W];
+                load(dy + at, v);
+#pragma unroll
+                for (int m = 0; m < W; m++)
+                    if (won.at[m] == here) sum[m] += v[m];
+            }
+        store(dx + i * W, sum);
+    }
+}
+
+template <class T>
+__device__ inline void maxima_of(const T* x, T* y, unsigned char* winner, const PoolShape& s) {
+    if (s.channels % Lanes<T>::n == 0) maxima<T, Lanes<T>::n>(x, y, winner, s);
+    else maxima<T, 1>(x, y, winner, s);
+}
+
+template <class T>
+__device__ inline void winners_of(const T* dy, const unsigned char* winner, T* dx, const PoolShape& s) {
+    if (s.channels % Lanes<T>::n == 0) to_winners<T, Lanes<T>::n>(dy, winner, dx, s);
+    else to_winners<T, 1>(dy, winner, dx, s);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+max_pool_forward(const float* x, float* y, unsigned char* winner, PoolShape s) { maxima_of(x, y, winner, s); }
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+max_pool_forward_bf16(const Bf16* x, Bf16* y, unsigned char* winner, PoolShape s) { maxima_of(x, y, winner, s); }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 max_pool_backward(const float* dy, const unsigned char* winner, float* dx, PoolShape s) {
-    const unsigned plane = s.height * s.width;
-    ALX_EACH(i, s.maps * plane) {
-        const int row = i % plane / s.width, column = i % s.width;
-        const unsigned map = i / plane * s.out_height * s.out_width;
-        const Windows down = windows_over(row, s.out_height, s), across = windows_over(column, s.out_width, s);
-        float sum = 0.0f;
-        for (int oy = down.first; oy <= down.last; oy++)
-            for (int ox = across.first; ox <= across.last; ox++) {
-                const unsigned at = map + oy * s.out_width + ox;
-                const int place = (row - oy * s.stride) * s.size + (column - ox * s.stride);
-                if (winner[at] == place) sum += dy[at];
-            }
-        dx[i] = sum;
-    }
+    winners_of(dy, winner, dx, s);
 }
 
-// Means of the windows, for the ablation of the paper's max pooling; a window's share is 1 / (pixels inside the map).
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-average_pool_forward(const float* x, float* y, PoolShape s) {
-    const unsigned out_plane = s.out_height * s.out_width;
-    ALX_EACH(i, s.maps * out_plane) {
-        const int top = i % out_plane / s.out_width * s.stride, left = i % s.out_width * s.stride;
+max_pool_backward_bf16(const Bf16* dy, const unsigned char* winner, Bf16* dx, PoolShape s) {
+    winners_of(dy, winner, dx, s);
+}
+
+template <class T>
+__device__ inline void means(const T* x, T* y, const PoolShape& s) {
+    ALX_EACH(i, s.batch * s.out_height * s.out_width * s.channels) {
+        const unsigned c = i % s.channels, place = i / s.channels;
+        const int left = place % s.out_width * s.stride, top = place / s.out_width % s.out_height * s.stride;
         const int bottom = min(top + s.size, s.height), right = min(left + s.size, s.width);
-        const float* map = x + i / out_plane * s.height * s.width;
+        const T* map = x + place / s.out_width / s.out_height * s.height * s.width * s.channels + c;
         float sum = 0.0f;
         for (int row = top; row < bottom; row++)
-            for (int column = left; column < right; column++) sum += map[row * s.width + column];
-        y[i] = __fdiv_rn(sum, static_cast<float>((bottom - top) * (right - left)));
+            for (int column = left; column < right; column++)
+                sum += widened(map[(row * s.width + column) * s.channels]);
+        y[i] = rounded_to<T>(__fdiv_rn(sum, static_cast<float>((bottom - top) * (right - left))));
     }
 }
 
-// Gathers as max_pool_backward does.
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-average_pool_backward(const float* dy, float* dx, PoolShape s) {
-    const unsigned plane = s.height * s.width;
-    ALX_EACH(i, s.maps * plane) {
-        const int row = i % plane / s.width, column = i % s.width;
-        const unsigned map = i / plane * s.out_height * s.out_width;
+template <class T>
+__device__ inline void shares(const T* dy, T* dx, const PoolShape& s) {
+    ALX_EACH(i, s.batch * s.height * s.width * s.channels) {
+        const unsigned c = i % s.channels, pixel = i / s.channels;
+        const int column = pixel % s.width, row = pixel / s.width % s.height;
+        const unsigned n = pixel / s.width / s.height;
         const Windows down = windows_over(row, s.out_height, s), across = windows_over(column, s.out_width, s);
         float sum = 0.0f;
         for (int oy = down.first; oy <= down.last; oy++)
             for (int ox = across.first; ox <= across.last; ox++) {
                 const int rows = min(s.size, s.height - oy * s.stride), columns = min(s.size, s.width - ox * s.stride);
-                sum += __fdiv_rn(dy[map + oy * s.out_width + ox], static_cast<float>(rows * columns));
+                const float g = widened(dy[((n * s.out_height + oy) * s.out_width + ox) * s.channels + c]);
+                sum += __fdiv_rn(g, static_cast<float>(rows * columns));
             }
-        dx[i] = sum;
+        dx[i] = rounded_to<T>(sum);
     }
 }
+
+// Means of the windows; a window's share is 1 / (pixels inside the map).
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+average_pool_forward(const float* x, float* y, PoolShape s) { means(x, y, s); }
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+average_pool_forward_bf16(const Bf16* x, Bf16* y, PoolShape s) { means(x, y, s); }
+
+// Gathers as max_pool_backward does.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+average_pool_backward(const float* dy, float* dx, PoolShape s) { shares(dy, dx, s); }
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+average_pool_backward_bf16(const Bf16* dy, Bf16* dx, PoolShape s) { shares(dy, dx, s); }

@@ -12,7 +12,10 @@
 
 #ifdef ALX_HOST_SHIM
 #include "host_cuda.h"
+// The shim's compiler must know that a vector aliases what it was cast from.
+#define ALX_VECTOR(bytes) __attribute__((aligned(bytes), may_alias))
 #else
+#define ALX_VECTOR(bytes) __align__(bytes)
 #define DYN_SHARED(T, name)                                             \
     extern __shared__ __align__(16) unsigned char alx_dyn_smem[];       \
     T* name = reinterpret_cast<T*>(alx_dyn_smem)

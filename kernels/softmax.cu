@@ -1,12 +1,12 @@
 // Softmax, cross-entropy, its gradient and whether the true class is among the best; one block per sample.
 //
-//   logits  f32 [batch][classes], label u32 [batch]
+//   logits  f32 [batch][classes], label u32 [batch], gradient f32 or bf16
 //
 // A class stands before the true one if its logit is higher, or equal with a lower index, or if one of the two is NaN,
 // so a diverged net is never counted as right. A label outside the classes gives a NaN loss, no hit, and a gradient
 // without its target.
 // Oracle: float64 loops and PyTorch. 4 B in (rows are read from cache three times), 4 B out per class; about 10 FLOP.
-#include "prelude.cuh"
+#include "lanes.cuh"
 
 // The largest of a row in every thread, NaN if there is one. `scratch` as for block_sum.
 __device__ inline float row_maximum(const float* row, int classes, float* scratch) {
@@ -56,16 +56,43 @@ softmax_score(const float* logits, const unsigned* label, float* score, int batc
     }
 }
 
-// gradient [batch][count] = softmax − one-hot of the classes first .. first + count, of the loss summed over the batch.
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-softmax_gradient(const float* logits, const unsigned* label, float* gradient, int classes, int first, int count) {
+template <class T>
+__device__ inline void gradient_of(const float* logits, const unsigned* label, T* gradient, int classes, int first,
+                                   int count) {
     __shared__ float scratch[ALX_BLOCK];
     const float* row = logits + blockIdx.x * classes;
     const float highest = row_maximum(row, classes, scratch);
     const float sum = row_powers(row, classes, highest, scratch);
     for (int c = threadIdx.x; c < count; c += blockDim.x) {
         const float p = __fdiv_rn(expf(row[first + c] - highest), sum);
-        gradient[blockIdx.x * count + c] = static_cast<unsigned>(first + c) == label[blockIdx.x] ? p - 1.0f : p;
+        const bool target = static_cast<unsigned>(first + c) == label[blockIdx.x];
+        gradient[blockIdx.x * count + c] = rounded_to<T>(target ? p - 1.0f : p);
+    }
+}
+
+// gradient [batch][count] = softmax − one-hot of the classes first .. first + count, of the loss summed over the batch.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_gradient(const float* logits, const unsigned* label, float* gradient, int classes, int first, int count) {
+    gradient_of(logits, label, gradient, classes, first, count);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_gradient_bf16(const float* logits, const unsigned* label, Bf16* gradient, int classes, int first, int count) {
+    gradient_of(logits, label, gradient, classes, first, count);
+}
+
+template <class T>
+__device__ inline void spread(const float* logits, T* gradient, int classes, int first, int count, float smoothing) {
+    __shared__ float scratch[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    const float even = __fdiv_rn(smoothing, static_cast<float>(classes));
+    for (int c = threadIdx.x; c < count; c += blockDim.x) {
+        T* g = gradient + blockIdx.x * count + c;
+        const float p = __fdiv_rn(expf(row[first + c] - highest), sum);
+        const bool target = widened(*g) != widened(rounded_to<T>(p));
+        *g = rounded_to<T>((target ? p - 1.0f : p) - even + (target ? smoothing : 0.0f));
     }
 }
 
@@ -73,16 +100,12 @@ softmax_gradient(const float* logits, const unsigned* label, float* gradient, in
 // smoothing / classes, in place. p is computed as there, bit for bit, so the label is where the two differ.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 smooth_labels(const float* logits, float* gradient, int classes, int first, int count, float smoothing) {
-    __shared__ float scratch[ALX_BLOCK];
-    const float* row = logits + blockIdx.x * classes;
-    const float highest = row_maximum(row, classes, scratch);
-    const float sum = row_powers(row, classes, highest, scratch);
-    const float even = __fdiv_rn(smoothing, static_cast<float>(classes));
-    for (int c = threadIdx.x; c < count; c += blockDim.x) {
-        float* g = gradient + blockIdx.x * count + c;
-        const float p = __fdiv_rn(expf(row[first + c] - highest), sum);
-        *g = *g - even + (*g == p ? 0.0f : smoothing);
-    }
+    spread(logits, gradient, classes, first, count, smoothing);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+smooth_labels_bf16(const float* logits, Bf16* gradient, int classes, int first, int count, float smoothing) {
+    spread(logits, gradient, classes, first, count, smoothing);
 }
 
 // probability [batch][classes].

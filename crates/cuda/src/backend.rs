@@ -6,10 +6,11 @@ use alexnet_net::{
 };
 
 use crate::CudaBackend;
-use crate::device::{Device, Floats, failed};
+use crate::device::{Device, failed};
 use crate::launch::Arg;
 use crate::pinned::Pinned;
 use crate::staging::Staging;
+use crate::tensor::{Floats, Maps, Scratch, Type};
 use crate::{convolution, dense, exchange};
 
 type Done = Result<(), DeviceError>;
@@ -32,9 +33,14 @@ impl Backend for CudaBackend {
     }
 
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
-        let made = self.devices[device].zeros(len)?;
+        let made = self.devices[device].floats(len, Type::F32)?;
         self.devices[device].stale(made.address); // the memory may have been another's
         Ok(made)
+    }
+
+    fn activations(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
+        let device = &self.devices[device];
+        device.floats(len, device.activation())
     }
 
     fn places(&mut self, device: usize, len: usize) -> Result<Floats<u8>, DeviceError> {
@@ -47,7 +53,7 @@ impl Backend for CudaBackend {
 
     fn upload(&mut self, device: usize, from: &[f32], to: &mut Floats, offset: usize) -> Done {
         self.devices[device].stale(to.address);
-        self.devices[device].put(from, to, offset)
+        self.devices[device].upload(from, to, offset)
     }
 
     fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut Floats<u32>) -> Done {
@@ -55,7 +61,7 @@ impl Backend for CudaBackend {
     }
 
     fn download(&mut self, device: usize, from: &Floats, offset: usize, to: &mut [f32]) -> Done {
-        self.devices[device].get(from, offset, to)
+        self.devices[device].download(from, offset, to)
     }
 
     fn synchronise(&mut self) -> Done {
@@ -106,8 +112,8 @@ impl Backend for CudaBackend {
         y: &mut Floats,
     ) -> Done {
         let (weight, bias) = ((w.buffer, w.weight.start), w.buffer.at(w.bias.start));
-        convolution::forward(&mut self.devices[device], op, n, x.address, weight, y.address)?;
-        self.devices[device].bias(n, op.outputs, op.positions(), y.address, bias, op.rectify)
+        convolution::forward(&mut self.devices[device], op, n, x, weight, y)?;
+        self.devices[device].bias(y, n * op.positions(), op.outputs, bias, op.rectify)
     }
 
     fn convolution_backward_input(
@@ -120,7 +126,7 @@ impl Backend for CudaBackend {
         dx: &mut Floats,
     ) -> Done {
         let weight = (w.buffer, w.weight.start);
-        convolution::backward_input(&mut self.devices[device], op, n, dy.address, weight, dx.address)
+        convolution::backward_input(&mut self.devices[device], op, n, dy, weight, dx)
     }
 
     fn convolution_backward_weights(
@@ -132,11 +138,8 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let (weight, bias) = (dw.buffer.at(dw.weight.start), dw.buffer.at(dw.bias.start));
-        let d = &mut self.devices[device];
-        convolution::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
-        let sizes = [n, op.outputs, op.positions(), usize::from(dw.accumulate)];
-        d.rows("bias_gradient_map", op.outputs, &[dy.address, bias], &sizes)
+        let to = (dw.buffer.at(dw.weight.start), dw.buffer.at(dw.bias.start));
+        convolution::backward_weights(&mut self.devices[device], op, n, (x, dy), to, dw.accumulate)
     }
 
     fn dense_forward(
@@ -149,8 +152,8 @@ impl Backend for CudaBackend {
         y: &mut Floats,
     ) -> Done {
         let (weight, bias) = ((w.buffer, w.weight.start), w.buffer.at(w.bias.start));
-        dense::forward(&mut self.devices[device], op, n, x.address, weight, y.address)?;
-        self.devices[device].bias(n, op.outputs, 1, y.address, bias, op.rectify)
+        dense::forward(&mut self.devices[device], op, n, x, weight, y)?;
+        self.devices[device].bias(y, n, op.outputs, bias, op.rectify)
     }
 
     fn dense_backward_input(
@@ -163,7 +166,7 @@ impl Backend for CudaBackend {
         dx: &mut Floats,
     ) -> Done {
         let weight = (w.buffer, w.weight.start);
-        dense::backward_input(&mut self.devices[device], op, n, dy.address, weight, dx.address)
+        dense::backward_input(&mut self.devices[device], op, n, dy, weight, dx)
     }
 
     fn dense_backward_weights(
@@ -175,19 +178,21 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let (weight, bias) = (dw.buffer.at(dw.weight.start), dw.buffer.at(dw.bias.start));
-        let d = &mut self.devices[device];
-        dense::backward_weights(d, op, n, x.address, dy.address, weight, dw.accumulate)?;
-        dense::backward_bias(d, op, n, dy.address, bias, dw.accumulate)
+        let to = (dw.buffer.at(dw.weight.start), dw.buffer.at(dw.bias.start));
+        dense::backward_weights(&mut self.devices[device], op, n, (x, dy), to, dw.accumulate)
     }
 
     fn rectify_forward(&mut self, device: usize, len: usize, y: &mut Floats) -> Done {
         let d = &self.devices[device];
-        d.launch("relu_forward", d.grid(len), &[Arg::Address(y.address), Arg::Int(d.int(len)?)])
+        let args = [Arg::Address(y.address), Arg::Int(d.int(len)?)];
+        d.launch(d.typed("relu_forward", y.of)?, d.lanes(len, y.of), &args)
     }
 
     fn rectify_backward(&mut self, device: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
-        self.devices[device].pairwise("relu_backward", len, y.address, dy.address)
+        let d = &mut self.devices[device];
+        d.reorder(dy, y.maps)?;
+        let args = [Arg::Address(y.address), Arg::Address(dy.address), Arg::Int(d.int(len)?)];
+        d.launch(d.typed("relu_backward", y.of)?, d.lanes(len, y.of), &args)
     }
 
     fn local_response_forward(
@@ -198,7 +203,10 @@ impl Backend for CudaBackend {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        self.devices[device].normalise_maps("lrn_forward", op, n, &[x.address, y.address])
+        let d = &mut self.devices[device];
+        let from = d.last(x, n, op.channels, op.pixels)?;
+        y.maps = Maps::of(n, op.channels, op.pixels);
+        d.normalise_maps("lrn_forward", op, n, (&[from, y.address], y.of))
     }
 
     fn local_response_backward(
@@ -210,7 +218,10 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.devices[device].normalise_maps("lrn_backward", op, n, &[x.address, dy.address, dx.address])
+        let d = &mut self.devices[device];
+        let [x, dy] = d.both(n, (x, op.channels, op.pixels), (dy, op.channels, op.pixels))?;
+        dx.maps = Maps::of(n, op.channels, op.pixels);
+        d.normalise_maps("lrn_backward", op, n, (&[x, dy, dx.address], dx.of))
     }
 
     fn within_map_forward(
@@ -221,7 +232,10 @@ impl Backend for CudaBackend {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        self.devices[device].normalise_pixels("within_map_forward", op, n, 1, &[x.address, y.address])
+        let (d, pixels) = (&mut self.devices[device], op.height * op.width);
+        let from = d.last(x, n, op.channels, pixels)?;
+        y.maps = Maps::of(n, op.channels, pixels);
+        d.normalise_pixels("within_map_forward", op, n, (&[from, y.address], y.of))
     }
 
     fn within_map_backward(
@@ -233,8 +247,12 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let buffers = [x.address, dy.address, dx.address];
-        self.devices[device].normalise_pixels("within_map_backward", op, n, 3, &buffers)
+        let (d, pixels) = (&mut self.devices[device], op.height * op.width);
+        let [x, dy] = d.both(n, (x, op.channels, pixels), (dy, op.channels, pixels))?;
+        let terms = d.room(Scratch::Terms, n * op.channels * pixels * dx.of.width())?;
+        dx.maps = Maps::of(n, op.channels, pixels);
+        d.normalise_pixels("within_map_terms", op, n, (&[x, dy, dx.address, terms], dx.of))?;
+        d.normalise_pixels("within_map_backward", op, n, (&[x, terms, dx.address], dx.of))
     }
 
     fn max_pool_forward(
@@ -246,8 +264,11 @@ impl Backend for CudaBackend {
         y: &mut Floats,
         places: &mut Floats<u8>,
     ) -> Done {
-        let (work, buffers) = (n * op.output_len(), [x.address, y.address, places.address]);
-        self.devices[device].pool("max_pool_forward", op, n, work, &buffers)
+        let d = &mut self.devices[device];
+        let from = d.last(x, n, op.channels, op.height * op.width)?;
+        y.maps = Maps::of(n, op.channels, op.out_height * op.out_width);
+        let buffers = [from, y.address, places.address];
+        d.pool("max_pool_forward", op, n, n * op.output_len(), (&buffers, y.of))
     }
 
     fn max_pool_backward(
@@ -259,8 +280,11 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let buffers = [dy.address, places.address, dx.address];
-        self.devices[device].pool("max_pool_backward", op, n, n * op.input_len(), &buffers)
+        let d = &mut self.devices[device];
+        let from = d.last(dy, n, op.channels, op.out_height * op.out_width)?;
+        dx.maps = Maps::of(n, op.channels, op.height * op.width);
+        let buffers = [from, places.address, dx.address];
+        d.pool("max_pool_backward", op, n, n * op.input_len(), (&buffers, dx.of))
     }
 
     fn average_pool_forward(
@@ -271,8 +295,10 @@ impl Backend for CudaBackend {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        let (work, buffers) = (n * op.output_len(), [x.address, y.address]);
-        self.devices[device].average("average_pool_forward", op, n, work, &buffers)
+        let (d, op) = (&mut self.devices[device], windows(op));
+        let from = d.last(x, n, op.channels, op.height * op.width)?;
+        y.maps = Maps::of(n, op.channels, op.out_height * op.out_width);
+        d.pool("average_pool_forward", &op, n, n * op.output_len(), (&[from, y.address], y.of))
     }
 
     fn average_pool_backward(
@@ -283,16 +309,22 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let (work, buffers) = (n * op.input_len(), [dy.address, dx.address]);
-        self.devices[device].average("average_pool_backward", op, n, work, &buffers)
+        let (d, op) = (&mut self.devices[device], windows(op));
+        let from = d.last(dy, n, op.channels, op.out_height * op.out_width)?;
+        dx.maps = Maps::of(n, op.channels, op.height * op.width);
+        d.pool("average_pool_backward", &op, n, n * op.input_len(), (&[from, dx.address], dx.of))
     }
 
     fn tanh_forward(&mut self, device: usize, len: usize, x: &Floats, y: &mut Floats) -> Done {
-        self.devices[device].pairwise("tanh_forward", len, x.address, y.address)
+        let d = &self.devices[device];
+        y.maps = x.maps;
+        d.pairwise(d.typed("tanh_forward", y.of)?, len, x.address, y.address)
     }
 
     fn tanh_backward(&mut self, device: usize, len: usize, x: &Floats, dy: &mut Floats) -> Done {
-        self.devices[device].pairwise("tanh_backward", len, x.address, dy.address)
+        let d = &mut self.devices[device];
+        d.reorder(dy, x.maps)?;
+        d.pairwise(d.typed("tanh_backward", dy.of)?, len, x.address, dy.address)
     }
 
     fn dropout_forward(
@@ -303,17 +335,21 @@ impl Backend for CudaBackend {
         y: &mut Floats,
         mask: &mut Floats,
     ) -> Done {
-        self.devices[device].dropout(op, n, y.address, mask.address)
+        let d = &mut self.devices[device];
+        d.reorder(y, None)?; // units are numbered as the host has them
+        d.dropout(op, n, y, mask.address)
     }
 
     fn multiply(&mut self, device: usize, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
-        self.devices[device].pairwise("multiply", len, mask.address, dy.address)
+        let d = &mut self.devices[device];
+        d.reorder(dy, None)?;
+        d.pairwise(d.typed("multiply", dy.of)?, len, mask.address, dy.address)
     }
 
     fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut Floats) -> Done {
         let d = &self.devices[device];
         let args = [Arg::Address(y.address), Arg::Float(factor), Arg::Int(d.int(len)?)];
-        d.launch("scale", d.grid(len), &args)
+        d.launch(d.typed("scale", y.of)?, d.grid(len), &args)
     }
 
     fn score(
@@ -338,8 +374,10 @@ impl Backend for CudaBackend {
         labels: &Floats<u32>,
         gradient: &mut Floats,
     ) -> Done {
-        let buffers = [logits.address, labels.address, gradient.address];
-        self.devices[device].rows("softmax_gradient", n, &buffers, &[op.classes, op.first, op.count])
+        let (d, buffers) = (&self.devices[device], [logits.address, labels.address, gradient.address]);
+        gradient.maps = None;
+        let kernel = d.typed("softmax_gradient", gradient.of)?;
+        d.rows(kernel, n, &buffers, &[op.classes, op.first, op.count])
     }
 
     fn smooth_labels(
@@ -351,7 +389,7 @@ impl Backend for CudaBackend {
         logits: &Floats,
         gradient: &mut Floats,
     ) -> Done {
-        self.devices[device].smooth(op, n, smoothing, [logits.address, gradient.address])
+        self.devices[device].smooth(op, n, smoothing, logits.address, gradient)
     }
 
     fn softmax(
@@ -385,4 +423,10 @@ impl Backend for CudaBackend {
         let buffers = [parameters.address, velocity.address, gradient.address];
         self.devices[device].momentum_update(segments, momentum, buffers)
     }
+}
+
+/// The windows of means, which are those of maxima.
+fn windows(op: &AveragePool) -> MaxPool {
+    let AveragePool { channels, height, width, size, stride, out_height, out_width } = *op;
+    MaxPool { channels, height, width, size, stride, out_height, out_width }
 }

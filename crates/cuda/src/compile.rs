@@ -41,7 +41,7 @@ pub const KERNELS: &[KernelFile] = files!(
 );
 
 /// What they include.
-pub(crate) const HEADERS: &[KernelFile] = files!("prelude.cuh", "philox.cuh", "bf16.cuh");
+pub(crate) const HEADERS: &[KernelFile] = files!("prelude.cuh", "philox.cuh", "bf16.cuh", "lanes.cuh");
 
 pub(crate) const OPTIONS: &[&str] = &["--std=c++17", "--fmad=false", "--ptxas-options=-v"];
 

@@ -1,149 +1,158 @@
 //! Convolutions: patches to columns by our kernel, then matrix products by cuBLAS, a chunk of images at a time.
 //!
-//! Forward, and for the gradient of the input, columns are kept image by image, `[n][window][positions]`, so that a
-//! product writes the NCHW output directly. The gradient of the weights is one product a chunk: columns
-//! `[window][n·positions]` with dy turned to `[maps][n·positions]`. cuBLAS counts column by column: a row-major a×b
-//! matrix is its b×a matrix.
+//! Everything lies channels last: columns are `[n·positions][groups][row]`, weights `[outputs][row]` with the channels of a
+//! tap side by side and rows filled with zeros up to whole vectors, so one product a chunk writes the output as it lies, for
+//! all groups. The gradient of the weights is cut into shares of the batch, products side by side that keep every
+//! multiprocessor busy; the shares are added in order. cuBLAS counts column by column: a row-major a×b matrix is its b×a
+//! matrix.
 
 use alexnet_net::{Convolution, DeviceError};
 
 use crate::dense::Product;
-use crate::device::{Device, Floats};
+use crate::device::Device;
 use crate::launch::Arg;
-use crate::precision::{Precision, Slot};
 use crate::shape::ColumnShape;
+use crate::tensor::{Floats, Maps, Scratch, Type};
 
 /// Bytes of columns at a time: enough to fill a GPU, little beside its memory.
 const COLUMNS: usize = 512 << 20;
+/// Sides of the tile that a multiprocessor takes of a product, about.
+const TILE: usize = 128;
 
-/// Images whose columns of one group are held at a time.
-fn chunk(op: &Convolution, n: usize) -> usize {
-    (COLUMNS / 4 / (op.window() * op.positions()).max(1)).clamp(1, n.max(1))
+/// A convolution's sizes as its products see them.
+struct Layout {
+    /// Values of a row of columns, filled up.
+    row: usize,
+    /// Images whose columns are held at a time.
+    chunk: usize,
+    /// Channels of a group, in and out.
+    channels: usize,
+    maps: usize,
+    of: Type,
 }
 
-/// How the columns of a chunk lie.
-#[derive(Clone, Copy)]
-enum Columns {
-    /// `[n][window][positions]`.
-    ByImage,
-    /// `[window][n·positions]`.
-    OneMatrix,
-}
-
-fn shape(
-    device: &Device,
-    op: &Convolution,
-    images: usize,
-    columns: Columns,
-) -> Result<ColumnShape, DeviceError> {
-    let (row_stride, batch_stride) = match columns {
-        Columns::ByImage => (op.positions(), op.window() * op.positions()),
-        Columns::OneMatrix => (images * op.positions(), op.positions()),
-    };
-    device.int(images * op.window() * op.positions())?;
-    device.int(images * op.input_len())?;
-    let int = |value| device.int(value);
-    Ok(ColumnShape {
-        batch: int(images)?,
-        channels: int(op.inputs / op.groups)?,
-        height: int(op.height)?,
-        width: int(op.width)?,
-        out_height: int(op.out_height)?,
-        out_width: int(op.out_width)?,
-        kernel: int(op.kernel)?,
-        stride: int(op.stride)?,
-        pad: int(op.padding)?,
-        image_stride: int(op.input_len())?,
-        row_stride: int(row_stride)?,
-        batch_stride: int(batch_stride)?,
-    })
-}
-
-/// Makes room for the columns and the turned gradients of the largest chunk, and for what products read.
-pub(crate) fn reserve(device: &mut Device, op: &Convolution, n: usize) -> Result<(), DeviceError> {
-    let images = chunk(op, n);
-    let (mut columns, mut turned) = (device.workspace.take(), device.turned.take());
-    let grown = device.grown(&mut columns, images * op.window() * op.positions()).map(drop);
-    let grown =
-        grown.and_then(|()| device.grown(&mut turned, images * op.output_len() / op.groups).map(drop));
-    (device.workspace, device.turned) = (columns, turned);
-    grown?;
-    device.reserve_operand(Slot::Gradient, n * op.output_len())
-}
-
-/// Calls `each` for every chunk of images and every group, with where they begin: input, weights, output (in values)
-/// and the chunk's size.
-fn pieces(
-    op: &Convolution,
-    n: usize,
-    mut each: impl FnMut(usize, usize, usize, usize) -> Result<(), DeviceError>,
-) -> Result<(), DeviceError> {
-    let size = chunk(op, n);
-    for first in (0..n).step_by(size) {
-        for group in 0..op.groups {
-            let input = first * op.input_len() + group * (op.input_len() / op.groups);
-            let output = first * op.output_len() + group * (op.output_len() / op.groups);
-            each(input, group * (op.weight_len() / op.groups), output, size.min(n - first))?;
+impl Layout {
+    fn new(device: &Device, op: &Convolution, n: usize) -> Layout {
+        let of = device.activation();
+        let row = op.window().next_multiple_of(16 / of.width());
+        let image = op.positions() * op.groups * row * of.width();
+        Layout {
+            row,
+            chunk: (COLUMNS / image.max(1)).clamp(1, n.max(1)),
+            channels: op.inputs / op.groups,
+            maps: op.outputs / op.groups,
+            of,
         }
     }
-    Ok(())
+
+    fn columns(&self, op: &Convolution, images: usize) -> usize {
+        images * op.positions() * op.groups * self.row
+    }
+
+    /// Shares of `images` images in the weights' gradient: a divisor that makes about two tiles for each multiprocessor.
+    fn shares(&self, device: &Device, images: usize) -> usize {
+        let tiles = self.row.div_ceil(TILE) * self.maps.div_ceil(TILE);
+        let wanted = (2 * device.multiprocessors as usize).div_ceil(tiles).min(images);
+        (1..=wanted).rev().find(|&shares| images.is_multiple_of(shares)).unwrap_or(1)
+    }
+
+    fn shape(&self, device: &Device, op: &Convolution, images: usize) -> Result<ColumnShape, DeviceError> {
+        device.int(self.columns(op, images))?;
+        device.int(images * op.input_len())?;
+        let int = |value| device.int(value);
+        Ok(ColumnShape {
+            batch: int(images)?,
+            groups: int(op.groups)?,
+            channels: int(self.channels)?,
+            height: int(op.height)?,
+            width: int(op.width)?,
+            out_height: int(op.out_height)?,
+            out_width: int(op.out_width)?,
+            kernel: int(op.kernel)?,
+            stride: int(op.stride)?,
+            pad: int(op.padding)?,
+            row: int(self.row)?,
+        })
+    }
+
+    /// The first image and the number of images of each chunk.
+    fn chunks(&self, n: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let chunk = self.chunk;
+        (0..n).step_by(chunk).map(move |first| (first, chunk.min(n - first)))
+    }
 }
 
-/// Columns of a chunk into the workspace; their address.
+/// Makes room for the columns of the largest chunk, for the weights and their gradients.
+pub(crate) fn reserve(device: &mut Device, op: &Convolution, n: usize) -> Result<(), DeviceError> {
+    let layout = Layout::new(device, op, n);
+    let filters = op.outputs * layout.row;
+    device.room(Scratch::Columns, layout.columns(op, layout.chunk) * layout.of.width())?;
+    device.room(Scratch::Filters, filters * layout.of.width())?;
+    device.room(Scratch::Parts, layout.shares(device, layout.chunk) * filters * 4).map(drop)
+}
+
+/// The weights (values `at ..` of `w`) as the products read them.
+fn filters(
+    device: &mut Device,
+    op: &Convolution,
+    layout: &Layout,
+    (w, at): (&Floats, usize),
+) -> Result<u64, DeviceError> {
+    let to = device.room(Scratch::Filters, op.outputs * layout.row * layout.of.width())?;
+    let mut args = vec![Arg::Address(w.at(at)), Arg::Address(to)];
+    for size in [op.outputs, layout.channels, op.kernel * op.kernel, layout.row] {
+        args.push(Arg::Int(device.int(size)?));
+    }
+    let grid = device.grid(op.outputs * layout.row);
+    device.launch(device.typed("filters_last", layout.of)?, grid, &args)?;
+    Ok(to)
+}
+
+/// The columns of `images` images of x.
 fn lower(
     device: &mut Device,
     op: &Convolution,
+    layout: &Layout,
     x: u64,
     images: usize,
-    columns: Columns,
 ) -> Result<u64, DeviceError> {
-    let to = device.workspace.as_ref().map_or(0, |w| w.address);
-    let shape = shape(device, op, images, columns)?;
-    let grid = device.grid(images * op.window() * op.positions());
-    let kernel = if device.precision == Precision::Bf16 { "im2col_bf16" } else { "im2col" };
-    device.launch(kernel, grid, &[Arg::Address(x), Arg::Address(to), Arg::Columns(&shape)])?;
+    let len = layout.columns(op, images);
+    let to = device.room(Scratch::Columns, len * layout.of.width())?;
+    let shape = layout.shape(device, op, images)?;
+    let args = [Arg::Address(x), Arg::Address(to), Arg::Columns(&shape)];
+    device.launch(device.typed("im2col", layout.of)?, device.lanes(len, layout.of), &args)?;
     Ok(to)
 }
 
-/// One group's gradients of a chunk with maps before images; their address.
-fn turn(device: &mut Device, op: &Convolution, dy: u64, images: usize) -> Result<u64, DeviceError> {
-    let to = device.turned.as_ref().map_or(0, |t| t.address);
-    let mut args = vec![Arg::Address(dy), Arg::Address(to)];
-    for size in [images, op.outputs / op.groups, op.positions(), op.output_len()] {
-        args.push(Arg::Int(device.int(size)?));
-    }
-    let grid = device.grid(images * op.output_len() / op.groups);
-    let kernel = if device.precision == Precision::Bf16 { "maps_first_bf16" } else { "maps_first" };
-    device.int(images * op.output_len())?;
-    device.launch(kernel, grid, &args)?;
-    Ok(to)
-}
-
-/// y = w ∗ x, without bias. The weights are values `at ..` of `w`; addresses are of whole tensors.
+/// y = w ∗ x, without bias.
 pub(crate) fn forward(
     device: &mut Device,
     op: &Convolution,
     n: usize,
-    x: u64,
-    (w, at): (&Floats, usize),
-    y: u64,
+    x: &Floats,
+    w: (&Floats, usize),
+    y: &mut Floats,
 ) -> Result<(), DeviceError> {
-    let (window, places, maps) = (op.window(), op.positions(), op.outputs / op.groups);
-    reserve(device, op, n)?;
-    let (w, width) = (device.weights(w, at)?, device.width());
-    pieces(op, n, |input, weight, output, images| {
-        let columns = lower(device, op, x + 4 * input as u64, images, Columns::ByImage)?;
+    let layout = Layout::new(device, op, n);
+    let x = device.last(x, n, op.inputs, op.height * op.width)?;
+    let w = filters(device, op, &layout, w)?;
+    y.maps = Maps::of(n, op.outputs, op.positions());
+    let Layout { row, maps, of, .. } = layout;
+    for (first, images) in layout.chunks(n) {
+        let x = x + (first * op.input_len() * of.width()) as u64;
+        let columns = lower(device, op, &layout, x, images)?;
         device.product(&Product {
-            m: places,
-            n: maps,
-            k: window,
-            a: (columns, places, false),
-            b: (w + width * weight as u64, window, false),
-            c: (y + 4 * output as u64, places),
+            m: maps,
+            n: images * op.positions(),
+            k: row,
+            a: (w, row, true),
+            b: (columns, op.groups * row, false),
+            c: (y.at(first * op.output_len()), op.outputs, y.of),
             accumulate: false,
-            batch: Some((images, window * places, 0, op.output_len())),
-        })
-    })
+            batch: Some((op.groups, maps * row, row, maps)),
+        })?;
+    }
+    Ok(())
 }
 
 /// dx from dy.
@@ -151,61 +160,74 @@ pub(crate) fn backward_input(
     device: &mut Device,
     op: &Convolution,
     n: usize,
-    dy: u64,
-    (w, at): (&Floats, usize),
-    dx: u64,
+    dy: &Floats,
+    w: (&Floats, usize),
+    dx: &mut Floats,
 ) -> Result<(), DeviceError> {
-    let (window, places, maps) = (op.window(), op.positions(), op.outputs / op.groups);
-    reserve(device, op, n)?;
-    let dy = device.operand(Slot::Gradient, dy, n * op.output_len())?;
-    let (w, width) = (device.weights(w, at)?, device.width());
-    pieces(op, n, |input, weight, output, images| {
-        let columns = device.workspace.as_ref().map_or(0, |w| w.address);
+    let layout = Layout::new(device, op, n);
+    let dy = device.last(dy, n, op.outputs, op.positions())?;
+    let w = filters(device, op, &layout, w)?;
+    dx.maps = Maps::of(n, op.inputs, op.height * op.width);
+    let Layout { row, maps, of, .. } = layout;
+    for (first, images) in layout.chunks(n) {
+        let columns = device.room(Scratch::Columns, layout.columns(op, images) * of.width())?;
         device.product(&Product {
-            m: places,
-            n: window,
+            m: row,
+            n: images * op.positions(),
             k: maps,
-            a: (dy + width * output as u64, places, false),
-            b: (w + width * weight as u64, window, true),
-            c: (columns, places),
+            a: (w, row, false),
+            b: (dy + (first * op.output_len() * of.width()) as u64, op.outputs, false),
+            c: (columns, op.groups * row, of),
             accumulate: false,
-            batch: Some((images, op.output_len(), 0, window * places)),
+            batch: Some((op.groups, maps * row, maps, row)),
         })?;
-        let shape = shape(device, op, images, Columns::ByImage)?;
-        let grid = device.grid(images * op.input_len() / op.groups);
-        device.launch(
-            "col2im",
-            grid,
-            &[Arg::Address(columns), Arg::Address(dx + 4 * input as u64), Arg::Columns(&shape)],
-        )
-    })
+        let shape = layout.shape(device, op, images)?;
+        let args =
+            [Arg::Address(columns), Arg::Address(dx.at(first * op.input_len())), Arg::Columns(&shape)];
+        let grid = device.lanes(images * op.input_len(), of);
+        device.launch(device.typed("col2im", of)?, grid, &args)?;
+    }
+    Ok(())
 }
 
-/// dw from x and dy, added to what is there if `accumulate`.
+/// dw from x and dy, and the bias' gradient, added to what is there if `accumulate`.
 pub(crate) fn backward_weights(
     device: &mut Device,
     op: &Convolution,
     n: usize,
-    x: u64,
-    dy: u64,
-    dw: u64,
+    (x, dy): (&Floats, &Floats),
+    (dw, db): (u64, u64),
     accumulate: bool,
 ) -> Result<(), DeviceError> {
-    let (window, places, maps) = (op.window(), op.positions(), op.outputs / op.groups);
-    reserve(device, op, n)?;
-    pieces(op, n, |input, weight, output, images| {
-        let columns = lower(device, op, x + 4 * input as u64, images, Columns::OneMatrix)?;
-        let turned = turn(device, op, dy + 4 * output as u64, images)?;
-        device.product(&Product {
-            m: window,
-            n: maps,
-            k: images * places,
-            a: (columns, images * places, true),
-            b: (turned, images * places, false),
-            c: (dw + 4 * weight as u64, window),
-            // The first chunk of the batch begins the sum of its group.
-            accumulate: accumulate || output >= op.output_len(),
-            batch: None,
-        })
-    })
+    let layout = Layout::new(device, op, n);
+    let output = (dy, op.outputs, op.positions());
+    let [x, dy] = device.both(n, (x, op.inputs, op.height * op.width), output)?;
+    let Layout { row, maps, of, .. } = layout;
+    let (filter, places) = (op.outputs * row, op.positions());
+    for (first, images) in layout.chunks(n) {
+        let x = x + (first * op.input_len() * of.width()) as u64;
+        let dy = dy + (first * op.output_len() * of.width()) as u64;
+        let columns = lower(device, op, &layout, x, images)?;
+        let shares = layout.shares(device, images);
+        let (parts, share) = (device.room(Scratch::Parts, shares * filter * 4)?, images / shares);
+        for group in 0..op.groups {
+            device.product(&Product {
+                m: row,
+                n: maps,
+                k: share * places,
+                a: (columns + (group * row * of.width()) as u64, op.groups * row, false),
+                b: (dy + (group * maps * of.width()) as u64, op.outputs, true),
+                c: (parts + (group * maps * row * 4) as u64, row, Type::F32),
+                accumulate: false,
+                batch: Some((shares, share * places * op.groups * row, share * op.output_len(), filter)),
+            })?;
+        }
+        let mut args = vec![Arg::Address(parts), Arg::Address(dw)];
+        let add = usize::from(accumulate || first > 0);
+        for size in [shares, op.outputs, layout.channels, op.kernel * op.kernel, row, add] {
+            args.push(Arg::Int(device.int(size)?));
+        }
+        device.launch("filters_first", device.grid(op.weight_len()), &args)?;
+    }
+    device.bias_gradient((dy, of), n * places, op.outputs, db, accumulate)
 }

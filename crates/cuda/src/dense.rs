@@ -7,12 +7,12 @@ use alexnet_net::{Dense, DeviceError};
 use cudarc::cublas::result;
 use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
 
-use crate::device::{Device, Floats, failed};
-use crate::launch::Arg;
-use crate::precision::{Precision, Slot};
+use crate::device::{Device, failed};
+use crate::precision::Precision;
+use crate::tensor::{Floats, Scratch, Type};
 
-/// C = op(A) · op(B), or C += …, in cuBLAS' column-major terms: C is m×n, op(A) m×k, op(B) k×n. A and B lie as the device's
-/// precision has them ([`Device::operand`], [`Device::weights`]), C in float32.
+/// C = op(A) · op(B), or C += …, in cuBLAS' column-major terms: C is m×n, op(A) m×k, op(B) k×n. A and B are of the type
+/// of activations.
 pub(crate) struct Product {
     pub m: usize,
     pub n: usize,
@@ -21,8 +21,8 @@ pub(crate) struct Product {
     pub a: (u64, usize, bool),
     /// As `a`.
     pub b: (u64, usize, bool),
-    /// Address, leading dimension.
-    pub c: (u64, usize),
+    /// Address, leading dimension, type.
+    pub c: (u64, usize, Type),
     pub accumulate: bool,
     /// Number of products and the steps between their A, B and C, in values.
     pub batch: Option<(usize, usize, usize, usize)>,
@@ -44,6 +44,10 @@ impl Device {
             Precision::F32 => (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F),
             Precision::Tf32 => (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32),
             Precision::Bf16 => (cudaDataType::CUDA_R_16BF, cublasComputeType_t::CUBLAS_COMPUTE_32F),
+        };
+        let written = match p.c.2 {
+            Type::F32 => cudaDataType::CUDA_R_32F,
+            Type::Bf16 => cudaDataType::CUDA_R_16BF,
         };
         let (m, n, k) = (int(p.m)?, int(p.n)?, int(p.k)?);
         let (lda, ldb, ldc) = (int(p.a.1)?, int(p.b.1)?, int(p.c.1)?);
@@ -71,7 +75,7 @@ impl Device {
                 step_b as i64,
                 (&raw const beta).cast(),
                 p.c.0 as *mut c_void,
-                cudaDataType::CUDA_R_32F,
+                written,
                 ldc,
                 step_c as i64,
                 int(count)?,
@@ -83,19 +87,19 @@ impl Device {
     }
 }
 
-/// Makes room for what products read.
+/// Makes room for inputs in the order of the weights.
 pub(crate) fn reserve(device: &mut Device, op: &Dense, n: usize) -> Result<(), DeviceError> {
-    device.reserve_operand(Slot::Input, n * op.inputs)?;
-    device.reserve_operand(Slot::Gradient, n * op.outputs)
+    let width = device.activation().width();
+    device.room(Scratch::Turned, n * op.inputs * width).map(drop)
 }
 
 /// Calls `each` with the first input, weight and output of each group, in values.
 fn groups(
     op: &Dense,
-    mut each: impl FnMut(u64, u64, u64) -> Result<(), DeviceError>,
+    mut each: impl FnMut(usize, usize, usize) -> Result<(), DeviceError>,
 ) -> Result<(), DeviceError> {
     (0..op.groups).try_for_each(|group| {
-        let first = |len: usize| (group * (len / op.groups)) as u64;
+        let first = |len: usize| group * (len / op.groups);
         each(first(op.inputs), first(op.weight_len()), first(op.outputs))
     })
 }
@@ -105,21 +109,22 @@ pub(crate) fn forward(
     device: &mut Device,
     op: &Dense,
     n: usize,
-    x: u64,
+    x: &Floats,
     (w, at): (&Floats, usize),
-    y: u64,
+    y: &mut Floats,
 ) -> Result<(), DeviceError> {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
-    let (x, w, width) =
-        (device.operand(Slot::Input, x, n * op.inputs)?, device.weights(w, at)?, device.width());
+    let (x, w) = (device.first(x, n, op.inputs)?, device.weights(w, at)?);
+    let width = device.activation().width();
+    y.maps = None;
     groups(op, |input, weight, output| {
         device.product(&Product {
             m: outputs,
             n,
             k: inputs,
-            a: (w + width * weight, inputs, true),
-            b: (x + width * input, op.inputs, false),
-            c: (y + 4 * output, op.outputs),
+            a: (w + (width * weight) as u64, inputs, true),
+            b: (x + (width * input) as u64, op.inputs, false),
+            c: (y.at(output), op.outputs, y.of),
             accumulate: false,
             batch: None,
         })
@@ -131,66 +136,55 @@ pub(crate) fn backward_input(
     device: &mut Device,
     op: &Dense,
     n: usize,
-    dy: u64,
+    dy: &Floats,
     (w, at): (&Floats, usize),
-    dx: u64,
+    dx: &mut Floats,
 ) -> Result<(), DeviceError> {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
-    let (dy, w, width) =
-        (device.operand(Slot::Gradient, dy, n * op.outputs)?, device.weights(w, at)?, device.width());
+    let (dy, w) = (device.first(dy, n, op.outputs)?, device.weights(w, at)?);
+    let width = device.activation().width();
+    dx.maps = None;
     groups(op, |input, weight, output| {
         device.product(&Product {
             m: inputs,
             n,
             k: outputs,
-            a: (w + width * weight, inputs, false),
-            b: (dy + width * output, op.outputs, false),
-            c: (dx + 4 * input, op.inputs),
+            a: (w + (width * weight) as u64, inputs, false),
+            b: (dy + (width * output) as u64, op.outputs, false),
+            c: (dx.at(input), op.inputs, dx.of),
             accumulate: false,
             batch: None,
         })
     })
 }
 
-/// The bias' gradient: the sum of dy over the batch.
-pub(crate) fn backward_bias(
-    device: &Device,
-    op: &Dense,
-    n: usize,
-    dy: u64,
-    bias: u64,
-    accumulate: bool,
-) -> Result<(), DeviceError> {
-    let mut args = vec![Arg::Address(dy), Arg::Address(bias)];
-    for value in [n, op.outputs, usize::from(accumulate)] {
-        args.push(Arg::Int(device.int(value)?));
-    }
-    device.launch("bias_gradient_dense", device.grid(op.outputs), &args)
-}
-
-/// dw = dyᵀ·x, added to what is there if `accumulate`.
+/// dw = dyᵀ·x and the bias' gradient, added to what is there if `accumulate`.
 pub(crate) fn backward_weights(
     device: &mut Device,
     op: &Dense,
     n: usize,
-    x: u64,
-    dy: u64,
-    dw: u64,
+    (x, dy): (&Floats, &Floats),
+    (dw, db): (u64, u64),
     accumulate: bool,
 ) -> Result<(), DeviceError> {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
-    let x = device.operand(Slot::Input, x, n * op.inputs)?;
-    let (dy, width) = (device.operand(Slot::Gradient, dy, n * op.outputs)?, device.width());
+    // Only one of the two can be turned at a time, and a dense layer's output has no maps.
+    if dy.maps.is_some() {
+        return Err(failed(device.number, "gradient of a dense layer")("its output lies as maps"));
+    }
+    let (x, gradient) = (device.first(x, n, op.inputs)?, dy.address);
+    let width = device.activation().width();
     groups(op, |input, weight, output| {
         device.product(&Product {
             m: inputs,
             n: outputs,
             k: n,
-            a: (x + width * input, op.inputs, false),
-            b: (dy + width * output, op.outputs, true),
-            c: (dw + 4 * weight, inputs),
+            a: (x + (width * input) as u64, op.inputs, false),
+            b: (gradient + (width * output) as u64, op.outputs, true),
+            c: (dw + 4 * weight as u64, inputs, Type::F32),
             accumulate,
             batch: None,
         })
-    })
+    })?;
+    device.bias_gradient((dy.address, dy.of), n, op.outputs, db, accumulate)
 }

@@ -10,37 +10,14 @@ use std::sync::Arc;
 
 use alexnet_net::{DeviceError, OutOfMemory};
 use cudarc::cublas::CudaBlas;
-use cudarc::driver::{CudaContext, CudaFunction, CudaSlice, CudaStream, DevicePtr, DeviceRepr, result, sys};
+use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DevicePtr, DeviceRepr, result, sys};
 use cudarc::nvrtc::Ptx;
 
 use crate::cache::Cache;
 use crate::compile::KERNELS;
 use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
-
-/// Values of one device.
-#[derive(Debug)]
-pub struct Floats<T = f32> {
-    pub(crate) slice: CudaSlice<T>,
-    pub(crate) address: u64,
-}
-
-impl<T> Floats<T> {
-    /// Number of values.
-    pub fn len(&self) -> usize {
-        self.slice.len()
-    }
-
-    /// The address of value `at`.
-    pub(crate) fn at(&self, at: usize) -> u64 {
-        self.address + (at * size_of::<T>()) as u64
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.slice.is_empty()
-    }
-}
+use crate::tensor::{Floats, Scratch, Type};
 
 pub(crate) struct Device {
     /// Its number in the backend, not the driver's.
@@ -50,20 +27,13 @@ pub(crate) struct Device {
     pub blas: CudaBlas,
     pub multiprocessors: u32,
     pub precision: Precision,
-    /// Rounded inputs and gradients, see [`crate::precision`].
-    pub operands: [Option<Floats<u16>>; 2],
     pub shadow: Option<Shadow>,
     /// Bytes copied from other devices.
     pub received: Cell<u64>,
     /// Kernels and products timed, while a profile is taken.
     pub spans: RefCell<Option<Vec<Span>>>,
     functions: HashMap<&'static str, CudaFunction>,
-    /// Columns of a convolution, or slices on their way between devices.
-    pub workspace: Option<Floats>,
-    /// Gradients of a convolution with maps before images.
-    pub turned: Option<Floats>,
-    pub outgoing: Option<Floats>,
-    pub incoming: Option<Floats>,
+    pub scratch: [Option<Floats<u8>>; Scratch::COUNT],
     pub segments: Option<Floats<crate::shape::UpdateSegment>>,
 }
 
@@ -105,15 +75,11 @@ impl Device {
             blas,
             multiprocessors,
             precision: Precision::default(),
-            operands: [None, None],
             shadow: None,
             received: Cell::new(0),
             spans: RefCell::new(None),
             functions,
-            workspace: None,
-            turned: None,
-            outgoing: None,
-            incoming: None,
+            scratch: Default::default(),
             segments: None,
         })
     }
@@ -121,6 +87,22 @@ impl Device {
     pub fn function(&self, kernel: &'static str) -> Result<CudaFunction, DeviceError> {
         let missing = || failed(self.number, "find a kernel")(format!("no kernel {kernel}"));
         self.functions.get(kernel).cloned().ok_or_else(missing)
+    }
+
+    /// The kernel's name for values of a type.
+    pub fn typed(&self, kernel: &'static str, of: Type) -> Result<&'static str, DeviceError> {
+        if of == Type::F32 {
+            return Ok(kernel);
+        }
+        let name = format!("{kernel}_bf16");
+        let missing = || failed(self.number, "find a kernel")(format!("no kernel {name}"));
+        self.functions.get_key_value(name.as_str()).map(|(&name, _)| name).ok_or_else(missing)
+    }
+
+    /// `len` values of a type, all zero.
+    pub fn floats(&self, len: usize, of: Type) -> Result<Floats, DeviceError> {
+        let made = self.zeros::<f32>((len * of.width()).div_ceil(4))?;
+        Ok(Floats::new(made.slice, made.address, len, of))
     }
 
     /// `len` values, all bits zero; at least one, since the driver refuses empty buffers.
@@ -141,7 +123,7 @@ impl Device {
         // SAFETY: the buffer has this many bytes and belongs to the stream's context.
         unsafe { result::memset_d8_async(address, 0, slice.num_bytes(), self.stream.cu_stream()) }
             .map_err(allocate())?;
-        Ok(Floats { slice, address })
+        Ok(Floats::new(slice, address, len, Type::F32))
     }
 
     /// Queues a copy of host values to `to[offset ..]`; the host's may change as soon as this returns.
@@ -158,13 +140,35 @@ impl Device {
         self.stream.memcpy_htod(from, &mut view).map_err(failed(self.number, "upload"))
     }
 
-    /// Waits for the device and copies `from[offset ..]` to the host.
-    pub fn get(&self, from: &Floats, offset: usize, to: &mut [f32]) -> Result<(), DeviceError> {
-        if !to.is_empty() {
-            let view = from.slice.slice(offset..offset + to.len());
-            self.stream.memcpy_dtoh(&view, to).map_err(failed(self.number, "download"))?;
+    /// As [`Device::put`], to an address.
+    pub fn put_at(&self, from: &[f32], to: u64) -> Result<(), DeviceError> {
+        if from.is_empty() {
+            return Ok(());
         }
-        self.stream.synchronize().map_err(failed(self.number, "download"))
+        let fail = || failed(self.number, "upload");
+        self.context.bind_to_thread().map_err(fail())?;
+        // SAFETY: the caller has room for this many values there. Pageable memory is read before the call returns.
+        unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }.map_err(fail())
+    }
+
+    /// Copies values from an address to the host; waits for the device.
+    pub fn get_at(&self, from: u64, to: &mut [f32]) -> Result<(), DeviceError> {
+        if to.is_empty() {
+            return Ok(());
+        }
+        let fail = || failed(self.number, "download");
+        self.context.bind_to_thread().map_err(fail())?;
+        // SAFETY: the caller has this many values there; the stream is waited for before `to` can go.
+        unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }.map_err(fail())?;
+        self.stream.synchronize().map_err(fail())
+    }
+
+    /// Queues a copy within the device.
+    pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
+        let fail = || failed(self.number, "copy");
+        self.context.bind_to_thread().map_err(fail())?;
+        // SAFETY: both addresses begin `bytes` bytes of this device.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }.map_err(fail())
     }
 
     /// The buffer in `place`, made or replaced if it is shorter than `len`.

@@ -1,12 +1,13 @@
 //! The kernels that are neither products nor exchanges: a device's launches with their shapes, checked first.
 
 use alexnet_net::{
-    AveragePool, DeviceError, Dropout, LocalResponse, MaxPool, Segment, SoftmaxSlice, WithinMap,
+    DeviceError, Dropout, LocalResponse, MaxPool, Segment, SoftmaxSlice, WithinMap,
 };
 
 use crate::device::{Device, failed};
 use crate::launch::{Arg, Grid};
 use crate::shape::{DropoutKey, PoolShape, UpdateSegment, WithinMapShape};
+use crate::tensor::{Floats, Scratch, Type};
 
 /// Elements of momentum_update's block (`ALX_UPDATE_CHUNK`).
 const UPDATE_CHUNK: usize = 4096;
@@ -14,19 +15,40 @@ const UPDATE_CHUNK: usize = 4096;
 type Done = Result<(), DeviceError>;
 
 impl Device {
-    /// Adds the bias to `[n, channels, plane]` and rectifies if asked.
-    #[allow(clippy::too_many_arguments)] // an operation's sizes
-    pub fn bias(&self, n: usize, channels: usize, plane: usize, y: u64, bias: u64, rectify: bool) -> Done {
+    /// Adds the bias to `[rows, channels]` and rectifies if asked.
+    pub fn bias(&self, y: &Floats, rows: usize, channels: usize, bias: u64, rectify: bool) -> Done {
         let args = [
-            Arg::Address(y),
+            Arg::Address(y.address),
             Arg::Address(bias),
-            Arg::Int(self.int(n)?),
+            Arg::Int(self.int(rows)?),
             Arg::Int(self.int(channels)?),
-            Arg::Int(self.int(plane)?),
             Arg::Int(i32::from(rectify)),
         ];
-        self.int(n * channels * plane)?;
-        self.launch("bias_forward", self.grid(n * channels * plane), &args)
+        self.int(rows * channels)?;
+        self.launch(self.typed("bias_forward", y.of)?, self.lanes(rows * channels, y.of), &args)
+    }
+
+    /// The bias' gradient: dy `[rows, channels]` at an address, added over the rows.
+    pub fn bias_gradient(
+        &mut self,
+        (dy, of): (u64, Type),
+        rows: usize,
+        channels: usize,
+        bias: u64,
+        accumulate: bool,
+    ) -> Done {
+        let share = rows.div_ceil(4 * self.multiprocessors as usize).max(8);
+        let parts = rows.div_ceil(share);
+        let sums = self.room(Scratch::Sums, 4 * parts * channels)?;
+        self.int(rows * channels)?;
+        let sizes = [rows, channels, share];
+        self.rows(self.typed("row_sums", of)?, parts, &[dy, sums], &sizes)?;
+        self.rows("bias_gradient", channels, &[sums, bias], &[parts, channels, usize::from(accumulate)])
+    }
+
+    /// Enough blocks for `len` values taken 16 bytes at a time.
+    pub fn lanes(&self, len: usize, of: Type) -> Grid {
+        self.grid(len.div_ceil(16 / of.width()))
     }
 
     /// Launches a kernel of (address, address, length).
@@ -48,7 +70,7 @@ impl Device {
         kernel: &'static str,
         op: &LocalResponse,
         n: usize,
-        buffers: &[u64],
+        (buffers, of): (&[u64], Type),
     ) -> Done {
         if op.beta != 0.75 || op.size.is_multiple_of(2) || !(3..=9).contains(&op.size) {
             return Err(failed(self.number, kernel)(format!(
@@ -58,11 +80,11 @@ impl Device {
         }
         self.int(n * op.channels * op.pixels)?;
         let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
-        for value in [n, op.columns, op.channels / op.columns, op.pixels, op.size / 2] {
+        for value in [n * op.pixels, op.columns, op.channels / op.columns, op.size / 2] {
             args.push(Arg::Int(self.int(value)?));
         }
         args.extend([Arg::Float(op.k), Arg::Float(op.alpha)]);
-        self.launch(kernel, self.grid(n * op.columns * op.pixels), &args)
+        self.launch(self.typed(kernel, of)?, self.lanes(n * op.channels * op.pixels, of), &args)
     }
 
     pub fn normalise_pixels(
@@ -70,36 +92,42 @@ impl Device {
         kernel: &'static str,
         op: &WithinMap,
         n: usize,
-        copies: usize,
-        buffers: &[u64],
+        (buffers, of): (&[u64], Type),
     ) -> Done {
-        let shared = copies * op.height * op.width * 4;
-        if op.beta != 0.75 || op.size.is_multiple_of(2) || shared > 48 << 10 {
-            let problem = format!(
-                "a window of {0}×{0}, maps of {1}×{2}, beta {3} have no kernel",
-                op.size, op.height, op.width, op.beta
-            );
+        if op.beta != 0.75 || op.size.is_multiple_of(2) {
+            let problem = format!("a window of {0}×{0} with beta {1} has no kernel", op.size, op.beta);
             return Err(failed(self.number, kernel)(problem));
         }
-        self.int(n * op.channels * op.height * op.width)?;
+        let len = n * op.channels * op.height * op.width;
+        self.int(len)?;
         let shape = WithinMapShape {
+            batch: self.int(n)?,
             height: self.int(op.height)?,
             width: self.int(op.width)?,
+            channels: self.int(op.channels)?,
             half: self.int(op.size / 2)?,
             k: op.k,
             alpha: op.alpha,
         };
         let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
         args.push(Arg::WithinMap(&shape));
-        self.launch(kernel, Grid { shared: shared as u32, ..Grid::blocks(n * op.channels) }, &args)
+        self.launch(self.typed(kernel, of)?, self.lanes(len, of), &args)
     }
 
-    /// Launches a pooling kernel for `work` items.
-    pub fn pool(&self, kernel: &'static str, op: &MaxPool, n: usize, work: usize, buffers: &[u64]) -> Done {
+    /// Launches a pooling kernel for `work` values.
+    pub fn pool(
+        &self,
+        kernel: &'static str,
+        op: &MaxPool,
+        n: usize,
+        work: usize,
+        (buffers, of): (&[u64], Type),
+    ) -> Done {
         let int = |value| self.int(value);
         int(n * op.input_len())?;
         let shape = PoolShape {
-            maps: int(n * op.channels)?,
+            batch: int(n)?,
+            channels: int(op.channels)?,
             height: int(op.height)?,
             width: int(op.width)?,
             out_height: int(op.out_height)?,
@@ -109,35 +137,28 @@ impl Device {
         };
         let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
         args.push(Arg::Pool(&shape));
-        self.launch(kernel, self.grid(work), &args)
-    }
-
-    /// As [`Device::pool`], for means.
-    pub fn average(
-        &self,
-        kernel: &'static str,
-        op: &AveragePool,
-        n: usize,
-        work: usize,
-        buffers: &[u64],
-    ) -> Done {
-        let AveragePool { channels, height, width, size, stride, out_height, out_width } = *op;
-        let windows = MaxPool { channels, height, width, size, stride, out_height, out_width };
-        self.pool(kernel, &windows, n, work, buffers)
+        self.launch(self.typed(kernel, of)?, self.lanes(work, of), &args)
     }
 
     /// Spreads a share of each label over all classes.
-    pub fn smooth(&self, op: &SoftmaxSlice, n: usize, smoothing: f32, [logits, gradient]: [u64; 2]) -> Done {
-        let mut args = vec![Arg::Address(logits), Arg::Address(gradient)];
+    pub fn smooth(
+        &self,
+        op: &SoftmaxSlice,
+        n: usize,
+        smoothing: f32,
+        logits: u64,
+        gradient: &Floats,
+    ) -> Done {
+        let mut args = vec![Arg::Address(logits), Arg::Address(gradient.address)];
         for size in [op.classes, op.first, op.count] {
             args.push(Arg::Int(self.int(size)?));
         }
         args.push(Arg::Float(smoothing));
-        self.launch("smooth_labels", Grid::blocks(n), &args)
+        self.launch(self.typed("smooth_labels", gradient.of)?, Grid::blocks(n), &args)
     }
 
     /// Draws a mask and multiplies by it.
-    pub fn dropout(&self, op: &Dropout, n: usize, y: u64, mask: u64) -> Done {
+    pub fn dropout(&self, op: &Dropout, n: usize, y: &Floats, mask: u64) -> Done {
         let key = DropoutKey {
             seed: op.seed,
             first_position: op.first_position,
@@ -149,8 +170,8 @@ impl Device {
             scale: op.scale,
             batch: self.int(n)?,
         };
-        let args = [Arg::Address(y), Arg::Address(mask), Arg::Dropout(&key)];
-        self.launch("dropout_forward", self.grid(n * op.units.div_ceil(4)), &args)
+        let args = [Arg::Address(y.address), Arg::Address(mask), Arg::Dropout(&key)];
+        self.launch(self.typed("dropout_forward", y.of)?, self.grid(n * op.units.div_ceil(4)), &args)
     }
 
     /// Changes parameters and velocities (the first two addresses) by the gradient (the third).

@@ -8,9 +8,10 @@
 use alexnet_net::{DeviceError, Exchange};
 use cudarc::driver::{CudaEvent, result};
 
-use crate::device::{Device, Floats, failed};
+use crate::device::{Device, failed};
 use crate::launch::Arg;
 use crate::shape::Sources;
+use crate::tensor::{Floats, Maps, Scratch, Type};
 
 /// An event on every device's stream.
 fn record(devices: &[Device]) -> Result<Vec<CudaEvent>, DeviceError> {
@@ -35,21 +36,22 @@ fn meet(devices: &[Device]) -> Result<(), DeviceError> {
     Ok(())
 }
 
-/// `len` values from one device to another, on the target's stream, which counts them.
-fn peer_copy(from: (&Device, u64), to: (&Device, u64), len: usize) -> Result<(), DeviceError> {
-    to.0.received.set(to.0.received.get() + 4 * len as u64);
+/// Bytes from one device to another, on the target's stream, which counts them.
+fn peer_copy(from: (&Device, u64), to: (&Device, u64), bytes: usize) -> Result<(), DeviceError> {
+    to.0.received.set(to.0.received.get() + bytes as u64);
     let fail = || failed(to.0.number, "copy from a peer");
     to.0.context.bind_to_thread().map_err(fail())?;
     let (source, target) = (from.0.context.cu_ctx(), to.0.context.cu_ctx());
-    // SAFETY: both addresses begin buffers of at least `len` values in these contexts; the streams have been ordered.
-    unsafe { result::memcpy_peer_async(target, to.1, source, from.1, 4 * len, to.0.stream.cu_stream()) }
+    // SAFETY: both addresses begin at least `bytes` bytes in these contexts; the streams have been ordered.
+    unsafe { result::memcpy_peer_async(target, to.1, source, from.1, bytes, to.0.stream.cu_stream()) }
         .map_err(fail())
 }
 
-/// Rows of `length` values: from `from`, rows `from_row` apart beginning at `from_first`, to `to`.
+/// `rows` slices of `length` values: from `from`, `from.1` apart beginning at `from.2`, to `to`.
 fn slices(
     device: &Device,
-    n: usize,
+    of: Type,
+    rows: usize,
     length: usize,
     from: (u64, usize, usize),
     to: (u64, usize, usize),
@@ -58,20 +60,25 @@ fn slices(
     let args = [
         Arg::Address(from.0),
         Arg::Address(to.0),
-        int(n)?,
+        int(rows)?,
         int(length)?,
         int(from.1)?,
         int(from.2)?,
         int(to.1)?,
         int(to.2)?,
     ];
-    device.int(n * from.1.max(to.1))?;
-    device.launch("slice_copy", device.grid(n * length), &args)
+    device.int(rows * from.1.max(to.1))?;
+    device.launch(device.typed("slice_copy", of)?, device.grid(rows * length), &args)
 }
 
-/// The address of the staging buffer in `place`, of at least `len` values.
-fn staged(device: &Device, place: &mut Option<Floats>, len: usize) -> Result<u64, DeviceError> {
-    device.grown(place, len).map(|buffer| buffer.address)
+/// The type of all these buffers, and the pixels of their maps (1 if they lie as the host has them).
+fn form(buffers: &[Floats]) -> Result<(Type, usize), DeviceError> {
+    let form = |buffer: &Floats| (buffer.of, buffer.maps.map_or(1, |maps| maps.pixels));
+    let same = buffers.windows(2).all(|pair| form(&pair[0]) == form(&pair[1]));
+    match buffers.first().filter(|_| same) {
+        Some(first) => Ok(form(first)),
+        None => Err(failed(0, "exchange")("the devices' parts lie in different ways")),
+    }
 }
 
 /// `whole[e]` on every device e from all parts.
@@ -82,25 +89,29 @@ pub(crate) fn gather(
     parts: &[Floats],
     whole: &mut [Floats],
 ) -> Result<(), DeviceError> {
-    let row = exchange.whole();
+    let (of, pixels) = form(parts)?;
+    let (row, width, rows) = (exchange.whole() / pixels, of.width(), n * pixels);
     let mut incoming = Vec::new();
     for device in devices.iter_mut() {
-        let mut place = device.incoming.take();
-        incoming.push(staged(device, &mut place, n * row)?);
-        device.incoming = place;
+        incoming.push(device.room(Scratch::Incoming, rows * row * width)?);
     }
     meet(devices)?; // all parts are computed
     for reader in devices.iter() {
         for owner in devices.iter() {
-            let (length, first) = (exchange.parts[owner.number], exchange.offset(owner.number));
+            let (length, first) =
+                (exchange.parts[owner.number] / pixels, exchange.offset(owner.number) / pixels);
             let mut from = parts[owner.number].address;
             if owner.number != reader.number {
-                let place = incoming[reader.number] + 4 * (n * first) as u64;
-                peer_copy((owner, from), (reader, place), n * length)?;
+                let place = incoming[reader.number] + (width * rows * first) as u64;
+                peer_copy((owner, from), (reader, place), width * rows * length)?;
                 from = place;
             }
-            slices(reader, n, length, (from, length, 0), (whole[reader.number].address, row, first))?;
+            let to = (whole[reader.number].address, row, first);
+            slices(reader, of, rows, length, (from, length, 0), to)?;
         }
+    }
+    for whole in whole.iter_mut() {
+        whole.maps = Maps::of(n, row, pixels);
     }
     meet(devices) // all copies are done, so parts may be written again
 }
@@ -113,50 +124,52 @@ pub(crate) fn reduce(
     whole: &[Floats],
     parts: &mut [Floats],
 ) -> Result<(), DeviceError> {
-    let (row, count) = (exchange.whole(), devices.len());
+    let count = devices.len();
     if count > Sources::MAX {
         return Err(failed(0, "sum gradients")(format!(
             "{count} devices, at most {} can be summed",
             Sources::MAX
         )));
     }
+    let (of, pixels) = form(whole)?;
+    let (row, width, rows) = (exchange.whole() / pixels, of.width(), n * pixels);
+    let part = |device: usize| (exchange.parts[device] / pixels, exchange.offset(device) / pixels);
     let (mut outgoing, mut incoming) = (Vec::new(), Vec::new());
     for device in devices.iter_mut() {
-        let mut place = device.outgoing.take();
-        outgoing.push(staged(device, &mut place, n * row)?);
-        device.outgoing = place;
-        let mut place = device.incoming.take();
-        incoming.push(staged(device, &mut place, n * exchange.parts[device.number] * count)?);
-        device.incoming = place;
+        outgoing.push(device.room(Scratch::Outgoing, rows * row * width)?);
+        incoming.push(device.room(Scratch::Incoming, rows * part(device.number).0 * count * width)?);
     }
     // Every reader cuts its gradient into one block for each owner.
     for reader in devices.iter() {
         for owner in 0..count {
-            let (length, first) = (exchange.parts[owner], exchange.offset(owner));
-            let block = outgoing[reader.number] + 4 * (n * first) as u64;
-            slices(reader, n, length, (whole[reader.number].address, row, first), (block, length, 0))?;
+            let (length, first) = part(owner);
+            let block = outgoing[reader.number] + (width * rows * first) as u64;
+            let from = (whole[reader.number].address, row, first);
+            slices(reader, of, rows, length, from, (block, length, 0))?;
         }
     }
     meet(devices)?; // all blocks are cut
     for owner in devices.iter() {
-        let (length, first) = (exchange.parts[owner.number], exchange.offset(owner.number));
+        let (length, first) = part(owner.number);
         let mut sources = Sources([0; Sources::MAX]);
         for reader in devices.iter() {
-            let block = outgoing[reader.number] + 4 * (n * first) as u64;
+            let block = outgoing[reader.number] + (width * rows * first) as u64;
             sources.0[reader.number] = block;
             if reader.number != owner.number {
-                let place = incoming[owner.number] + 4 * (reader.number * n * length) as u64;
-                peer_copy((reader, block), (owner, place), n * length)?;
+                let place = incoming[owner.number] + (width * reader.number * rows * length) as u64;
+                peer_copy((reader, block), (owner, place), width * rows * length)?;
                 sources.0[reader.number] = place;
             }
         }
+        let to = &mut parts[owner.number];
+        to.maps = Maps::of(n, length, pixels);
         let args = [
             Arg::Sources(&sources),
             Arg::Int(owner.int(count)?),
-            Arg::Address(parts[owner.number].address),
-            Arg::Int(owner.int(n * length)?),
+            Arg::Address(to.address),
+            Arg::Int(owner.int(rows * length)?),
         ];
-        owner.launch("slices_sum", owner.grid(n * length), &args)?;
+        owner.launch(owner.typed("slices_sum", of)?, owner.grid(rows * length), &args)?;
     }
     meet(devices) // all copies are done, so blocks may be cut again
 }

@@ -26,6 +26,7 @@ mod probe;
 mod profile;
 mod shape;
 mod staging;
+mod tensor;
 
 use alexnet_net::DeviceError;
 
@@ -34,10 +35,10 @@ use staging::Staging;
 
 pub use cache::Cache;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
-pub use device::Floats;
 pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
+pub use tensor::Floats;
 
 /// One or several CUDA devices. Operations are queued; only downloads and [`alexnet_net::Backend::synchronise`] wait.
 pub struct CudaBackend {

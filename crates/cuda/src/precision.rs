@@ -1,17 +1,18 @@
-//! What matrix products compute in, and the bfloat16 copies of what they read.
+//! What matrix products read, and the bfloat16 copy of the parameters.
 //!
-//! Tensors, master weights, sums and everything outside the products are float32 in every precision. With
-//! [`Precision::Bf16`] a product reads rounded copies: of inputs and gradients made just before it, of the parameters
-//! kept beside them. The parameters' copy is made when a product first needs it, goes on with each update
-//! (update.cu), and is made again after values were put there in any other way.
+//! Master weights, gradients of weights, sums and logits are float32 in every precision. With [`Precision::Bf16`] activations
+//! and their gradients are bfloat16, and products read a copy of the parameters that is kept beside them: it is made when
+//! a product first needs it, goes on with each update (update.cu), and is made again after values were put there in any
+//! other way.
 
 use std::fmt;
 use std::str::FromStr;
 
 use alexnet_net::DeviceError;
 
-use crate::device::{Device, Floats};
+use crate::device::Device;
 use crate::launch::Arg;
+use crate::tensor::{Floats, Type};
 
 /// What matrix products multiply; they add in float32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub enum Precision {
     F32,
     /// float32 with 10 bits of fraction, by tensor cores.
     Tf32,
-    /// bfloat16 with 7 bits of fraction, by tensor cores.
+    /// bfloat16 with 7 bits of fraction, by tensor cores; activations are kept in it too.
     Bf16,
 }
 
@@ -57,41 +58,14 @@ pub(crate) struct Shadow {
     fresh: bool,
 }
 
-/// Inputs and gradients on their way into a product.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Slot {
-    Input,
-    Gradient,
+impl Precision {
+    /// The type of activations and of what products read.
+    pub(crate) fn activation(self) -> Type {
+        if self == Precision::Bf16 { Type::Bf16 } else { Type::F32 }
+    }
 }
 
 impl Device {
-    /// Bytes of a value that a product reads.
-    pub fn width(&self) -> u64 {
-        if self.precision == Precision::Bf16 { 2 } else { 4 }
-    }
-
-    /// Makes room for `len` values in a slot.
-    pub fn reserve_operand(&mut self, slot: Slot, len: usize) -> Result<(), DeviceError> {
-        if self.precision != Precision::Bf16 {
-            return Ok(());
-        }
-        let mut place = self.operands[slot as usize].take();
-        let grown = self.grown(&mut place, len).map(drop);
-        self.operands[slot as usize] = place;
-        grown
-    }
-
-    /// Where a product finds `len` values of a tensor: at their address, or rounded in a slot.
-    pub fn operand(&mut self, slot: Slot, x: u64, len: usize) -> Result<u64, DeviceError> {
-        if self.precision != Precision::Bf16 {
-            return Ok(x);
-        }
-        self.reserve_operand(slot, len)?;
-        let copy = self.operands[slot as usize].as_ref().map_or(0, |buffer| buffer.address);
-        self.pairwise("narrow", len, x, copy)?;
-        Ok(copy)
-    }
-
     /// Where a product finds value `at` of a buffer of parameters.
     pub fn weights(&mut self, buffer: &Floats, at: usize) -> Result<u64, DeviceError> {
         if self.precision != Precision::Bf16 {

@@ -37,7 +37,6 @@ pub(crate) struct AugmentShape {
     pub height: i32,
     pub width: i32,
     pub mean_mode: i32,
-    pub nhwc: i32,
     pub scale: [f32; 3],
 }
 
@@ -46,6 +45,7 @@ pub(crate) struct AugmentShape {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ColumnShape {
     pub batch: i32,
+    pub groups: i32,
     pub channels: i32,
     pub height: i32,
     pub width: i32,
@@ -54,16 +54,15 @@ pub(crate) struct ColumnShape {
     pub kernel: i32,
     pub stride: i32,
     pub pad: i32,
-    pub image_stride: i32,
-    pub row_stride: i32,
-    pub batch_stride: i32,
+    pub row: i32,
 }
 
 /// `PoolShape` of pool.cu.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolShape {
-    pub maps: i32,
+    pub batch: i32,
+    pub channels: i32,
     pub height: i32,
     pub width: i32,
     pub out_height: i32,
@@ -76,8 +75,10 @@ pub(crate) struct PoolShape {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WithinMapShape {
+    pub batch: i32,
     pub height: i32,
     pub width: i32,
+    pub channels: i32,
     pub half: i32,
     pub k: f32,
     pub alpha: f32,

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use alexnet_net::{Augmentation, DeviceError, Mean, RawBatch, STAGED};
 use cudarc::driver::{CudaEvent, CudaStream, result};
 
-use crate::device::{Device, Floats, failed};
+use crate::device::{Device, failed};
 use crate::launch::Arg;
 use crate::shape::{AugmentDraw, AugmentShape};
+use crate::tensor::{Floats, Maps};
 
 /// One device's areas.
 struct Lane {
@@ -60,7 +61,6 @@ impl Staging {
             height: int(op.crop[1])?,
             width: int(op.crop[0])?,
             mean_mode: mode,
-            nhwc: 0,
             scale: op.scale,
         };
         let lane = |device: &Device| {
@@ -128,7 +128,7 @@ impl Staging {
     }
 
     /// Queues the kernel that makes the batch that was staged first, of `n` records, the input of every device.
-    pub fn augment(&mut self, devices: &[Device], n: usize, x: &[Floats]) -> Result<(), DeviceError> {
+    pub fn augment(&mut self, devices: &[Device], n: usize, x: &mut [Floats]) -> Result<(), DeviceError> {
         let turn = self.waiting.pop_front().ok_or_else(|| failed(0, "augment")("nothing is staged"))?;
         for ((device, lane), x) in devices.iter().zip(&self.lanes).zip(x) {
             let (area, fail) = (&lane.areas[turn], || failed(device.number, "augment"));
@@ -141,7 +141,9 @@ impl Staging {
                 Arg::Address(x.address),
                 Arg::Augment(&shape),
             ];
-            device.launch("augment", device.grid(n * (shape.height * shape.width) as usize), &args)?;
+            let pixels = (shape.height * shape.width) as usize;
+            device.launch(device.typed("augment", x.of)?, device.grid(n * pixels), &args)?;
+            x.maps = Maps::of(n, 3, pixels);
             area.used.record(&device.stream).map_err(fail())?;
         }
         Ok(())

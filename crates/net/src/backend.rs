@@ -53,7 +53,7 @@ fn no_records() -> DeviceError {
 ///
 /// No method panics on what a user can cause; a failing device says which operation failed and why.
 pub trait Backend {
-    /// f32 values on one device.
+    /// Values on one device: f32, or what [`Backend::activations`] makes.
     type Buffer;
     /// Winners of max pooling on one device, one byte each.
     type Places;
@@ -75,6 +75,12 @@ pub trait Backend {
 
     /// `len` zeros on `device`.
     fn floats(&mut self, device: usize, len: usize) -> Result<Self::Buffer, DeviceError>;
+
+    /// Room for `len` values between layers, all zero: activations and their gradients. A backend may keep them in another
+    /// order and with fewer bits than [`Backend::upload`] and [`Backend::download`] show; an upload replaces them all.
+    fn activations(&mut self, device: usize, len: usize) -> Result<Self::Buffer, DeviceError> {
+        self.floats(device, len)
+    }
 
     /// Room for `len` winners.
     fn places(&mut self, device: usize, len: usize) -> Result<Self::Places, DeviceError>;

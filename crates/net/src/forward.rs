@@ -89,7 +89,10 @@ impl<B: Backend> Network<B> {
         self.scored.clear();
         let classes = self.net.classes;
         let logits = &self.tensors[self.program.logits][0];
-        let probabilities = &mut self.flow[0][0];
+        if self.probabilities.is_none() {
+            self.probabilities = Some(self.backend.floats(0, self.max_batch * classes)?);
+        }
+        let Some(probabilities) = &mut self.probabilities else { return Ok(Vec::new()) };
         self.backend.softmax(0, classes, self.n, logits, probabilities)?;
         let mut values = vec![0.0; self.n * classes];
         self.backend.download(0, probabilities, 0, &mut values)?;

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use crate::backend::Backend;
-use crate::error::Error;
+use crate::error::{DeviceError, Error};
 use crate::exchange::ExchangeSite;
 use crate::input::Augmentation;
 use crate::layer::Net;
@@ -95,6 +95,8 @@ pub struct Network<B: Backend> {
     pub(crate) augmentation: Option<Augmentation>,
     pub(crate) staged: VecDeque<usize>,
     pub(crate) scores: Vec<B::Buffer>,
+    /// Made when [`Network::probabilities`] is first asked.
+    pub(crate) probabilities: Option<B::Buffer>,
 }
 
 impl<B: Backend> Network<B> {
@@ -125,12 +127,15 @@ impl<B: Backend> Network<B> {
             || (0..devices).map(|d| backend.floats(d, placement.flat_len(d))).collect::<Result<Vec<_>, _>>();
         let (parameters, velocity, gradient) = (flat()?, flat()?, flat()?);
         let mut tensors = Vec::new();
-        for lens in &program.tensors {
-            tensors.push(floats(&mut backend, lens, max_batch)?);
+        for (tensor, lens) in program.tensors.iter().enumerate() {
+            // Logits stay what the loss is computed from.
+            let logits = tensor == program.logits || Some(&tensor) == program.outputs.last();
+            let make = if logits { B::floats } else { B::activations };
+            tensors.push(buffers(&mut backend, make, lens, max_batch)?);
         }
         let mut masks = Vec::new();
         for lens in &program.masks {
-            masks.push(floats(&mut backend, lens, max_batch)?);
+            masks.push(buffers(&mut backend, B::floats, lens, max_batch)?);
         }
         let mut places = Vec::new();
         for lens in &program.places {
@@ -138,7 +143,8 @@ impl<B: Backend> Network<B> {
             places.push(on.collect::<Result<Vec<_>, _>>()?);
         }
         let lens: Vec<usize> = (0..devices).map(|device| program.gradient_len(device)).collect();
-        let flow = [floats(&mut backend, &lens, max_batch)?, floats(&mut backend, &lens, max_batch)?];
+        let mut flow = || buffers(&mut backend, B::activations, &lens, max_batch);
+        let flow = [flow()?, flow()?];
         let labels =
             (0..devices).map(|device| backend.labels(device, max_batch)).collect::<Result<_, _>>()?;
         let scores = (0..SCORES).map(|_| backend.floats(0, 3 * max_batch)).collect::<Result<_, _>>()?;
@@ -166,6 +172,7 @@ impl<B: Backend> Network<B> {
             augmentation: None,
             staged: VecDeque::new(),
             scores,
+            probabilities: None,
         })
     }
 
@@ -319,8 +326,14 @@ impl<B: Backend> Network<B> {
     }
 }
 
-fn floats<B: Backend>(backend: &mut B, lens: &[usize], n: usize) -> Result<Vec<B::Buffer>, Error> {
-    let on = lens.iter().enumerate().map(|(device, len)| backend.floats(device, len * n));
+/// One buffer a device, for `n` samples of these lengths.
+fn buffers<B: Backend>(
+    backend: &mut B,
+    make: fn(&mut B, usize, usize) -> Result<B::Buffer, DeviceError>,
+    lens: &[usize],
+    n: usize,
+) -> Result<Vec<B::Buffer>, Error> {
+    let on = lens.iter().enumerate().map(|(device, len)| make(backend, device, len * n));
     Ok(on.collect::<Result<_, _>>()?)
 }
 

@@ -1,6 +1,6 @@
 // A stand-in libcublas.so.13: matrix products by plain loops, run in their turn on the stand-in driver's streams. They read
-// float32, float32 rounded to TF32, or bfloat16, and add in float32 over k in ascending order. With beta = 0 the target
-// is not read, as BLAS demands.
+// float32, float32 rounded to TF32, or bfloat16, add in float32 over k in ascending order, and write float32, or of bfloat16
+// operands bfloat16. With beta = 0 the target is not read, as BLAS demands.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -39,10 +39,24 @@ struct Product {
     long long stride_a, stride_b, stride_c;
     float alpha, beta;
     const void *a, *b;
-    float* c;
+    void* c;
     Read read;
+    bool rounded;  // C is bfloat16
 
-    void one(size_t first_a, size_t first_b, float* c) const {
+    void write(size_t at, float sum) const {
+        if (!rounded) {
+            float* to = static_cast<float*>(c) + at;
+            *to = beta == 0.0f ? alpha * sum : alpha * sum + beta * *to;
+            return;
+        }
+        uint16_t* to = static_cast<uint16_t*>(c) + at;
+        const float value = beta == 0.0f ? alpha * sum : alpha * sum + beta * of_bits(uint32_t{*to} << 16);
+        uint32_t bits;
+        std::memcpy(&bits, &value, 4);
+        *to = value != value ? bits >> 16 | 0x40 : (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    }
+
+    void one(size_t first_a, size_t first_b, size_t first_c) const {
         // op(A) as rows of neighbours, for the inner loop: a copy unless it lies so already.
         std::vector<float> copy, sum(m);
         const bool as_it_lies = !transpose_a && read == Read::f32;
@@ -63,14 +77,13 @@ struct Product {
                 const float* column = rows + p * step;
                 for (int i = 0; i < m; i++) sum[i] += column[i] * factor;
             }
-            float* to = c + static_cast<size_t>(j) * ldc;
-            for (int i = 0; i < m; i++) to[i] = beta == 0.0f ? alpha * sum[i] : alpha * sum[i] + beta * to[i];
+            for (int i = 0; i < m; i++) write(first_c + static_cast<size_t>(j) * ldc + i, sum[i]);
         }
     }
 
     static void run(void* data) {
         auto* p = static_cast<Product*>(data);
-        for (int i = 0; i < p->count; i++) p->one(i * p->stride_a, i * p->stride_b, p->c + i * p->stride_c);
+        for (int i = 0; i < p->count; i++) p->one(i * p->stride_a, i * p->stride_b, i * p->stride_c);
         delete p;
     }
 };
@@ -99,10 +112,10 @@ int cublasGemmStridedBatchedEx(void* handle, int ta, int tb, int m, int n, int k
                                int a_type, int lda, long long sa, const void* b, int b_type, int ldb, long long sb,
                                const void* beta, void* c, int c_type, int ldc, long long sc, int count, int compute, int) {
     const bool f32 = a_type == 0, bf16 = a_type == 14, tf32 = compute == 77;
-    if (a_type != b_type || c_type != 0 || !(f32 || bf16) || !(compute == 68 || (tf32 && f32))) return 15;  // not supported
+    if (a_type != b_type || (c_type != 0 && c_type != a_type) || !(f32 || bf16) || !(compute == 68 || (tf32 && f32))) return 15;  // not supported
     const Read read = bf16 ? Read::bf16 : tf32 ? Read::tf32 : Read::f32;
     return push(handle, {ta != 0, tb != 0, m, n, k, lda, ldb, ldc, count, sa, sb, sc, *static_cast<const float*>(alpha),
-                         *static_cast<const float*>(beta), a, b, static_cast<float*>(c), read});
+                         *static_cast<const float*>(beta), a, b, c, read, c_type != 0});
 }
 
 }  // extern "C"

@@ -50,10 +50,16 @@ inline float __fsub_rn(float a, float b) { return a - b; }
 inline float __fmul_rn(float a, float b) { return a * b; }
 inline float __fdiv_rn(float a, float b) { return a / b; }
 inline float __fsqrt_rn(float a) { return std::sqrt(a); }
+inline float rsqrtf(float a) { return 1.0f / std::sqrt(a); }
 inline unsigned __float_as_uint(float a) {
     unsigned bits;
     std::memcpy(&bits, &a, 4);
     return bits;
+}
+inline float __uint_as_float(unsigned a) {
+    float value;
+    std::memcpy(&value, &a, 4);
+    return value;
 }
 inline int min(int a, int b) { return a < b ? a : b; }
 inline int max(int a, int b) { return a > b ? a : b; }

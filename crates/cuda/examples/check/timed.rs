@@ -80,6 +80,9 @@ impl Backend for Timed {
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
         self.inner.floats(device, len)
     }
+    fn activations(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
+        self.inner.activations(device, len)
+    }
     fn places(&mut self, device: usize, len: usize) -> Result<Floats<u8>, DeviceError> {
         self.inner.places(device, len)
     }

@@ -77,6 +77,9 @@ impl Case {
     }
 }
 
+/// Channels that fill no vector of a wide load, and such as do.
+const CHANNELS: [usize; 9] = [1, 2, 3, 5, 7, 8, 13, 16, 24];
+
 fn convolution(draws: &mut Draws) -> Convolution {
     let groups = draws.one_of(&[1, 1, 2, 3]);
     let kernel = draws.one_of(&[1, 2, 3, 5, 11]);
@@ -87,8 +90,8 @@ fn convolution(draws: &mut Draws) -> Convolution {
     let out = |side: usize| windows(side + 2 * padding, kernel, stride).unwrap_or(1);
     Convolution {
         groups,
-        inputs: groups * draws.within(1, 7),
-        outputs: groups * draws.within(1, 20),
+        inputs: groups * draws.one_of(&CHANNELS),
+        outputs: groups * draws.one_of(&CHANNELS),
         height,
         width,
         kernel,
@@ -110,7 +113,7 @@ fn local_response(draws: &mut Draws) -> LocalResponse {
     let columns = draws.within(1, 3);
     LocalResponse {
         columns,
-        channels: columns * draws.within(1, 20),
+        channels: columns * draws.one_of(&CHANNELS),
         pixels: draws.within(1, 300),
         size: draws.one_of(&[1, 3, 5, 9]),
         alpha: draws.one_of(&[1e-4, 2e-5, 0.5]),
@@ -121,7 +124,7 @@ fn local_response(draws: &mut Draws) -> LocalResponse {
 
 fn within_map(draws: &mut Draws) -> WithinMap {
     WithinMap {
-        channels: draws.within(1, 5),
+        channels: draws.one_of(&CHANNELS),
         height: draws.within(1, 20),
         width: draws.within(1, 20),
         size: draws.one_of(&[1, 3, 5, 9]),
@@ -138,7 +141,7 @@ fn max_pool(draws: &mut Draws) -> MaxPool {
     let (height, width) = (side(draws), side(draws));
     let out = |side| windows(side, size, stride).unwrap_or(1);
     let (out_height, out_width) = (out(height), out(width));
-    MaxPool { channels: draws.within(1, 6), height, width, size, stride, out_height, out_width }
+    MaxPool { channels: draws.one_of(&CHANNELS), height, width, size, stride, out_height, out_width }
 }
 
 fn average_pool(draws: &mut Draws) -> AveragePool {

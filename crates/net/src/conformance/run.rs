@@ -2,7 +2,7 @@
 
 use alexnet_rng::{Purpose, Stream};
 
-use super::{Case, Output};
+use super::{Case, Grain, Output};
 use crate::backend::{Backend, Gradients, Weights};
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
@@ -16,10 +16,11 @@ struct Runner<'a, B: Backend> {
     backend: &'a mut B,
     seed: u64,
     tensors: u64,
+    grain: Grain,
 }
 
-pub(super) fn run<B: Backend>(backend: &mut B, case: &Case, seed: u64) -> Outputs {
-    let mut runner = Runner { backend, seed, tensors: 0 };
+pub(super) fn run<B: Backend>(backend: &mut B, case: &Case, seed: u64, grain: Grain) -> Outputs {
+    let mut runner = Runner { backend, seed, tensors: 0, grain };
     match case {
         Case::Convolution(op, n) => runner.convolution(op, *n),
         Case::Dense(op, n) => runner.dense(op, *n),
@@ -73,13 +74,34 @@ impl<B: Backend> Runner<'_, B> {
         let mut values = vec![0.0; len];
         Stream::new(self.seed, 1, self.tensors, Purpose::Sample).fill_normal(sigma, &mut values);
         self.tensors += 1;
+        if self.grain == Grain::Bfloat16 {
+            // Cut, not rounded: any values of that grain will do.
+            values.iter_mut().for_each(|x| *x = f32::from_bits(x.to_bits() & 0xffff_0000));
+        }
         values
     }
 
+    /// An activation or its gradient.
     fn put(&mut self, device: usize, values: &[f32]) -> Result<B::Buffer, DeviceError> {
-        let mut buffer = self.backend.floats(device, values.len())?;
+        let mut buffer = self.backend.activations(device, values.len())?;
         self.backend.upload(device, values, &mut buffer, 0)?;
         Ok(buffer)
+    }
+
+    /// Logits, parameters and all else that is f32 everywhere.
+    fn put_floats(&mut self, values: &[f32]) -> Result<B::Buffer, DeviceError> {
+        let mut buffer = self.backend.floats(0, values.len())?;
+        self.backend.upload(0, values, &mut buffer, 0)?;
+        Ok(buffer)
+    }
+
+    fn draw_floats(&mut self, len: usize, sigma: f64) -> Result<B::Buffer, DeviceError> {
+        let values = self.values(len, sigma);
+        self.put_floats(&values)
+    }
+
+    fn dirty_floats(&mut self, len: usize) -> Result<B::Buffer, DeviceError> {
+        self.put_floats(&vec![7.0; len + 3])
     }
 
     fn draw(&mut self, device: usize, len: usize, sigma: f64) -> Result<B::Buffer, DeviceError> {
@@ -116,14 +138,14 @@ impl<B: Backend> Runner<'_, B> {
         self.backend.reserve_convolution(0, op, n)?;
         let (x, dy) = (self.draw(0, n * op.input_len(), 1.0)?, self.draw(0, n * op.output_len(), 1.0)?);
         let (split, end) = (op.weight_len(), op.weight_len() + op.outputs);
-        let parameters = self.draw(0, end, 0.5)?;
+        let parameters = self.draw_floats(end, 0.5)?;
         let weights = || Weights { buffer: &parameters, weight: 0..split, bias: split..end };
         let (mut y, mut dx) = (self.dirty(0, n * op.output_len())?, self.dirty(0, n * op.input_len())?);
         self.backend.convolution_forward(0, op, n, &x, weights(), &mut y)?;
         self.backend.convolution_backward_input(0, op, n, &dy, weights(), &mut dx)?;
         let mut outputs =
             vec![self.near("y", &y, n * op.output_len())?, self.near("dx", &dx, n * op.input_len())?];
-        let mut gradient = self.dirty(0, end)?;
+        let mut gradient = self.dirty_floats(end)?;
         for (accumulate, name) in [(false, "dw"), (true, "dw twice")] {
             let dw = Gradients { buffer: &mut gradient, weight: 0..split, bias: split..end, accumulate };
             self.backend.convolution_backward_weights(0, op, n, &x, &dy, dw)?;
@@ -136,13 +158,13 @@ impl<B: Backend> Runner<'_, B> {
         self.backend.reserve_dense(0, op, n)?;
         let (x, dy) = (self.draw(0, n * op.inputs, 1.0)?, self.draw(0, n * op.outputs, 1.0)?);
         let (split, end) = (op.weight_len(), op.weight_len() + op.outputs);
-        let parameters = self.draw(0, end, 0.5)?;
+        let parameters = self.draw_floats(end, 0.5)?;
         let weights = || Weights { buffer: &parameters, weight: 0..split, bias: split..end };
         let (mut y, mut dx) = (self.dirty(0, n * op.outputs)?, self.dirty(0, n * op.inputs)?);
         self.backend.dense_forward(0, op, n, &x, weights(), &mut y)?;
         self.backend.dense_backward_input(0, op, n, &dy, weights(), &mut dx)?;
         let mut outputs = vec![self.near("y", &y, n * op.outputs)?, self.near("dx", &dx, n * op.inputs)?];
-        let mut gradient = self.dirty(0, end)?;
+        let mut gradient = self.dirty_floats(end)?;
         for (accumulate, name) in [(false, "dw"), (true, "dw twice")] {
             let dw = Gradients { buffer: &mut gradient, weight: 0..split, bias: split..end, accumulate };
             self.backend.dense_backward_weights(0, op, n, &x, &dy, dw)?;
@@ -154,7 +176,7 @@ impl<B: Backend> Runner<'_, B> {
     fn dropout(&mut self, op: &Dropout, n: usize) -> Outputs {
         let len = n * op.units;
         let (mut y, mut mask, mut dy) =
-            (self.draw(0, len, 1.0)?, self.dirty(0, len)?, self.draw(0, len, 1.0)?);
+            (self.draw(0, len, 1.0)?, self.dirty_floats(len)?, self.draw(0, len, 1.0)?);
         self.backend.dropout_forward(0, op, n, &mut y, &mut mask)?;
         self.backend.multiply(0, len, &mask, &mut dy)?;
         Ok(vec![self.exact("mask", &mask, len + 3)?, self.exact("y", &y, len)?, self.exact("dy", &dy, len)?])
@@ -164,12 +186,12 @@ impl<B: Backend> Runner<'_, B> {
         let len = n * op.classes;
         // Rounded, so that logits tie.
         let logits: Vec<f32> = self.values(len, 2.0).iter().map(|x| x.round()).collect();
-        let logits = self.put(0, &logits)?;
+        let logits = self.put_floats(&logits)?;
         let labels: Vec<u32> = (0..n).map(|i| ((self.seed as usize + 7 * i) % op.classes) as u32).collect();
         let mut on_device = self.backend.labels(0, n)?;
         self.backend.upload_labels(0, &labels, &mut on_device)?;
         let (mut p, mut gradient, mut score) =
-            (self.dirty(0, len)?, self.dirty(0, n * op.count)?, self.dirty(0, 3 * n)?);
+            (self.dirty_floats(len)?, self.dirty(0, n * op.count)?, self.dirty_floats(3 * n)?);
         self.backend.softmax(0, op.classes, n, &logits, &mut p)?;
         self.backend.softmax_gradient(0, op, n, &logits, &on_device, &mut gradient)?;
         let plain = self.near("gradient", &gradient, n * op.count)?;
@@ -195,7 +217,7 @@ impl<B: Backend> Runner<'_, B> {
     }
 
     fn update(&mut self, len: usize) -> Outputs {
-        let (mut w, mut v, g) = (self.draw(0, len, 1.0)?, self.draw(0, len, 1.0)?, self.draw(0, len, 9.0)?);
+        let (mut w, mut v, g) = (self.draw_floats(len, 1.0)?, self.draw_floats(len, 1.0)?, self.draw_floats(len, 9.0)?);
         let segments = [
             Segment { range: 0..len / 3, rate: 0.01 / 32.0, decay: 5e-6 },
             Segment { range: len / 2..len, rate: 0.02 / 32.0, decay: 0.0 },

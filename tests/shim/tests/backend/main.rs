@@ -14,8 +14,8 @@ mod precision; // TF32 and bfloat16 products beside float32
 mod records; //  raw records: bit for bit the loader's, in any order of the queue
 
 use alexnet_cpu::CpuBackend;
-use alexnet_cuda::{Cache, CudaBackend, KERNELS, compile};
-use alexnet_net::conformance::{Case, check};
+use alexnet_cuda::{Cache, CudaBackend, KERNELS, Precision, compile};
+use alexnet_net::conformance::{Case, check, check_coarsely};
 use alexnet_net::{Backend, DropoutKey, Net, Network, Parameters, UpdateRule};
 use alexnet_rng::{Purpose, Stream};
 use std::path::Path;
@@ -93,6 +93,7 @@ struct Trace {
     velocity: Parameters,
     probabilities: Vec<f32>,
     exchanged: u64,
+    sent: u64,
 }
 
 const BATCH: usize = 4;
@@ -117,6 +118,7 @@ fn train<B: Backend>(backend: B, net: &Net, side: usize, steps: u64) -> Trace {
         velocity: network.velocity().expect("a download"),
         probabilities: network.probabilities(&pixels).expect("probabilities"),
         exchanged: network.exchanged_bytes(),
+        sent: network.traffic().bytes,
     }
 }
 
@@ -250,9 +252,16 @@ fn a_device_that_is_not_there_is_an_error() {
 fn every_operation_agrees_with_the_oracle() {
     let Some((driver, _turn)) = driver() else { return };
     let mut agreed = std::collections::HashSet::new();
-    for (devices, seeds) in [(1, 0..120), (3, 1000..1040)] {
+    for (devices, seeds, precision) in [
+        (1, 0..120, Precision::F32),
+        (3, 1000..1040, Precision::F32),
+        (1, 2000..2120, Precision::Bf16),
+        (3, 3000..3040, Precision::Bf16),
+    ] {
         let ordinals: Vec<usize> = (0..devices).collect();
-        let mut backend = CudaBackend::new(&ordinals, &cache()).expect("devices");
+        let mut backend =
+            CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
+        let check = if precision == Precision::F32 { check } else { check_coarsely };
         for seed in seeds {
             driver.seed(seed);
             let case = Case::random(seed, devices);

@@ -23,7 +23,11 @@ fn twenty_steps_stay_within_two_percent_of_float32() {
             let off = ours.losses.iter().zip(&exact.losses).map(|(a, b)| (a / b - 1.0).abs());
             let worst = off.fold(0.0, f64::max);
             assert!(worst > least && worst < 0.02, "{preset} on {devices:?}, {precision}: {worst}");
-            assert_eq!(ours.exchanged, exact.exchanged, "activations travel in float32");
+            assert_eq!(ours.exchanged, exact.exchanged, "by plan");
+            // Activations travel as they are kept; logits are float32 always.
+            let half = precision == Precision::Bf16 && exact.sent > 0;
+            assert_eq!(ours.sent < exact.sent, half, "{preset}: {} of {} B", ours.sent, exact.sent);
+            assert!(2 * ours.sent >= exact.sent);
         }
     }
 }
