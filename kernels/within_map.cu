@@ -19,12 +19,14 @@ __device__ inline void over_window(const T* x, unsigned at, int row, int column,
                                    F f) {
 #pragma unroll
     for (int m = 0; m < W; m++) sum[m] = 0.0f;
-    const int top = max(-row, -s.half), bottom = min(s.height - 1 - row, s.half);
-    const int left = max(-column, -s.half), right = min(s.width - 1 - column, s.half);
-    for (int y = top; y <= bottom; y++)
-        for (int z = left; z <= right; z++) {
+    // Bounds count from the map's edge: of max(-half, -row) and the like, ptxas 13.0 makes code for sm_90 that loses the
+    // sign (VIMNMX3), which only a GPU shows.
+    const int top = max(row - s.half, 0), bottom = min(row + s.half + 1, s.height);
+    const int left = max(column - s.half, 0), right = min(column + s.half + 1, s.width);
+    for (int y = top; y < bottom; y++)
+        for (int z = left; z < right; z++) {
             float v[W];
-            load(x + at + (y * s.width + z) * s.channels, v);
+            load(x + at + ((y - row) * s.width + (z - column)) * s.channels, v);
 #pragma unroll
             for (int m = 0; m < W; m++) sum[m] += f(v[m]);
         }
