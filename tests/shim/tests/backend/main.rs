@@ -14,7 +14,7 @@ mod precision; // TF32 and bfloat16 products beside float32
 mod records; //  raw records: bit for bit the loader's, in any order of the queue
 
 use alexnet_cpu::CpuBackend;
-use alexnet_cuda::{Cache, CudaBackend, KERNELS, Precision, compile};
+use alexnet_cuda::{Cache, Convolutions, CudaBackend, KERNELS, Precision, compile};
 use alexnet_net::conformance::{Case, check, check_coarsely};
 use alexnet_net::{Backend, DropoutKey, Net, Network, Parameters, UpdateRule};
 use alexnet_rng::{Purpose, Stream};
@@ -59,6 +59,7 @@ fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
         let drivers = Path::new(alexnet_shim::DRIVERS);
         let cuda = open(&drivers.join("libcuda.so.1"));
         open(&drivers.join("libcublas.so.13"));
+        open(&drivers.join("libcudnn.so.9"));
         if let Some(folder) = std::env::var_os("NVRTC_DIR") {
             open(&Path::new(&folder).join("libnvrtc-builtins.so.13.0"));
             open(&Path::new(&folder).join("libnvrtc.so.13"));
@@ -252,15 +253,19 @@ fn a_device_that_is_not_there_is_an_error() {
 fn every_operation_agrees_with_the_oracle() {
     let Some((driver, _turn)) = driver() else { return };
     let mut agreed = std::collections::HashSet::new();
-    for (devices, seeds, precision) in [
-        (1, 0..120, Precision::F32),
-        (3, 1000..1040, Precision::F32),
-        (1, 2000..2120, Precision::Bf16),
-        (3, 3000..3040, Precision::Bf16),
+    for (devices, seeds, precision, convolutions) in [
+        (1, 0..120, Precision::F32, Convolutions::Own),
+        (3, 1000..1040, Precision::F32, Convolutions::Own),
+        (1, 2000..2120, Precision::Bf16, Convolutions::Own),
+        (3, 3000..3040, Precision::Bf16, Convolutions::Own),
+        (1, 4000..4120, Precision::F32, Convolutions::Library),
+        (1, 4000..4120, Precision::Bf16, Convolutions::Library),
     ] {
         let ordinals: Vec<usize> = (0..devices).collect();
         let mut backend =
             CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
+        backend = backend.with_convolutions(convolutions).expect("cuDNN's stand-in");
+        assert_eq!(backend.has_cudnn(), convolutions == Convolutions::Library);
         let check = if precision == Precision::F32 { check } else { check_coarsely };
         for seed in seeds {
             driver.seed(seed);
