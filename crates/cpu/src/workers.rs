@@ -52,6 +52,11 @@ impl Workers {
         self.arch.dispatch(kernel)
     }
 
+    /// As [`Workers::wide`], for work written in vectors.
+    pub fn vectorised<K: pulp::WithSimd>(&self, kernel: K) -> K::Output {
+        self.arch.dispatch(kernel)
+    }
+
     /// Runs `work` on the pool.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         self.pool.install(work)
