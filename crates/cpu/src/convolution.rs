@@ -57,18 +57,16 @@ fn turned(op: &Convolution) -> Convolution {
 
 /// Values a thread's workspace must hold.
 pub fn scratch_len(op: &Convolution) -> usize {
-    if winograd::takes(op) {
-        return winograd::scratch_len(op).max(winograd::scratch_len(&turned(op)));
-    }
-    let forward = |op: &Convolution| op.window() * rows_at_a_time(op) * op.out_width;
-    let backward = if turns(op) { forward(&turned(op)) } else { forward(op) };
-    let weights = places_at_a_time(op) * op.positions();
+    let lowered = |op: &Convolution| op.window() * rows_at_a_time(op) * op.out_width;
+    let forward = |op: &Convolution| if winograd::takes(op) { winograd::scratch_len(op) } else { lowered(op) };
+    let backward = if turns(op) || winograd::takes_back(op) { forward(&turned(op)) } else { lowered(op) };
+    let weights = if winograd::takes(op) { 0 } else { places_at_a_time(op) * op.positions() };
     forward(op).max(backward).max(weights)
 }
 
 /// Values the shared workspace must hold for batches of `n`.
 pub fn shared_len(op: &Convolution, n: usize) -> usize {
-    if winograd::takes(op) { winograd::shared_len(op, n) } else { op.weight_len() }
+    if winograd::takes(op) { winograd::shared_len(op, n).max(op.weight_len()) } else { op.weight_len() }
 }
 
 /// y = w ∗ x + b, rectified if asked.
@@ -144,7 +142,7 @@ pub fn backward_input(
     dx: &mut [f32],
     shared: &mut [f32],
 ) {
-    if winograd::takes(op) {
+    if winograd::takes_back(op) {
         return winograd::forward(workers, &turned(op), n, dy, (w, true), None, dx, shared);
     }
     if turns(op) {

@@ -1,5 +1,7 @@
-//! Convolution at stride 1 by minimal filtering: F(4×4, 3×3) for kernels of 3, F(2×2, 5×5) for kernels of 5.
+//! Convolution by minimal filtering: F(4×4, 3×3) for kernels of 3, F(2×2, 5×5) for kernels of 5.
 //!
+//! A stride s is folded away first: s×s pixels become one pixel of s² times the channels, and a kernel of 11 at stride 4
+//! one of 3 at stride 1.
 //! Both cut the output into tiles that read squares of 6×6 inputs and do with 36 products a channel what direct
 //! convolution does with 144 and 100. A transform of inputs and kernels, 36 matrix products, a transform back; the
 //! gradients are the transposes of the same steps. Tiles are taken in blocks that fit the second cache. Rounding
@@ -42,8 +44,18 @@ const SHARES: usize = 4;
 /// Whether this convolution is taken this way: the kernel fits the transforms, and there are channels enough to fill
 /// a good part of a panel.
 pub fn takes(op: &Convolution) -> bool {
-    let channels = (op.inputs / op.groups).min(op.outputs / op.groups);
-    op.stride == 1 && (op.kernel == 3 || op.kernel == 5) && op.padding < op.kernel && channels >= 6
+    let channels = (op.inputs / op.groups * op.stride * op.stride).min(op.outputs / op.groups);
+    matches!(side(op), 3 | 5) && op.padding < op.kernel && channels >= 6
+}
+
+/// Whether the input gradient is taken this way too: only without folding.
+pub fn takes_back(op: &Convolution) -> bool {
+    takes(op) && op.stride == 1
+}
+
+/// Side of the folded kernel.
+fn side(op: &Convolution) -> usize {
+    op.kernel.div_ceil(op.stride)
 }
 
 /// How one group of a convolution is cut.
@@ -63,9 +75,9 @@ struct Tiling {
 
 impl Tiling {
     fn new(op: &Convolution) -> Self {
-        let side = POINTS + 1 - op.kernel;
+        let side = POINTS + 1 - side(op);
         let panels = |channels: usize| (channels / op.groups).div_ceil(PANEL);
-        let (inputs, outputs) = (panels(op.inputs), panels(op.outputs));
+        let (inputs, outputs) = (panels(op.inputs * op.stride * op.stride), panels(op.outputs));
         let columns = op.out_width.div_ceil(side);
         let near = SQUARE * inputs * outputs * PANEL * PANEL <= NEAR;
         let tiles = if near { TILES / (SQUARE * (inputs + outputs) * PANEL) } else { FAR_TILES };
@@ -157,7 +169,7 @@ pub fn forward(
     shared: &mut [f32],
 ) {
     let w = Kernels { values, turned };
-    if op.kernel == 3 {
+    if side(op) == 3 {
         forward::forward::<4, 3>(workers, op, n, x, w, bias, y, shared);
     } else {
         forward::forward::<2, 5>(workers, op, n, x, w, bias, y, shared);
@@ -174,7 +186,7 @@ pub fn backward_weights(
     dw: Sum,
     shared: &mut [f32],
 ) {
-    if op.kernel == 3 {
+    if side(op) == 3 {
         backward::backward_weights::<4, 3>(workers, op, n, x, dy, dw, shared);
     } else {
         backward::backward_weights::<2, 5>(workers, op, n, x, dy, dw, shared);

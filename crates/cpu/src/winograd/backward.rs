@@ -4,7 +4,7 @@ use alexnet_net::Convolution;
 use pulp::{Simd, WithSimd};
 
 use super::forward::Inputs;
-use super::panels::{PANEL, bring};
+use super::panels::{Maps, PANEL, bring};
 use super::transform::{self, POINTS, square};
 use super::{SHARES, SQUARE, Tiling, aligned, product};
 use crate::elementwise::Sum;
@@ -47,9 +47,12 @@ pub fn backward_weights<const M: usize, const K: usize>(
     workers.blocks(&mut dw.values[..op.weight_len()], window, |row, to, _| {
         let (group, o) = (row / outputs, row % outputs);
         let block = group * tiling.outputs + o / PANEL;
-        let from = &first[block * tiling.panel_of_kernels()..][..window * PANEL];
-        for (to, from) in to.iter_mut().zip(from.chunks_exact(PANEL)) {
-            let value = from[o % PANEL];
+        let from = &first[block * tiling.panel_of_kernels()..][..tiling.panel_of_kernels()];
+        let (kernel, fold) = (op.kernel, op.stride);
+        for (i, to) in to.iter_mut().enumerate() {
+            let (input, ky, kx) = (i / (kernel * kernel), i / kernel % kernel, i % kernel);
+            let folded = (input * fold + ky % fold) * fold + kx % fold;
+            let value = from[((folded * K + ky / fold) * K + kx / fold) * PANEL + o % PANEL];
             *to = if dw.accumulate { *to + value } else { value };
         }
     });
@@ -82,10 +85,10 @@ impl<const M: usize> WithSimd for Task<'_, M> {
             for line in first..first + count {
                 let (sample, row) = (line / tiling.rows, line % tiling.rows);
                 if row == 0 {
-                    let maps = &x[sample * input + group * inputs..][..inputs];
-                    bring(maps, [op.height, op.width], op.padding, tiling.input_frame(), frame);
-                    let maps = &dy[sample * output + group * outputs..][..outputs];
-                    bring(maps, [op.out_height, op.out_width], 0, tiling.output_frame(), gradients);
+                    let maps = Maps::read(op, &x[sample * input + group * inputs..][..inputs]);
+                    bring(maps, tiling.input_frame(), frame);
+                    let maps = Maps::written(op, &dy[sample * output + group * outputs..][..outputs]);
+                    bring(maps, tiling.output_frame(), gradients);
                 }
                 let tile = (line - first) * tiling.columns;
                 simd.vectorize(Inputs { tiling, frame, row, tile, v });

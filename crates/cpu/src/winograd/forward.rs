@@ -3,7 +3,7 @@
 use alexnet_net::Convolution;
 use pulp::{Simd, WithSimd};
 
-use super::panels::{PANEL, bring, take};
+use super::panels::{Maps, PANEL, bring, take};
 use super::transform::{self, POINTS, square};
 use super::{SAMPLES, SQUARE, Tiling, aligned, product};
 use crate::workers::Workers;
@@ -63,7 +63,8 @@ impl<const K: usize> WithSimd for TransformKernels<'_, K> {
         let TransformKernels { op, w, tiling, block, to } = self;
         let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
         let (group, panel) = (block / tiling.outputs, block % tiling.outputs);
-        let values = K * K;
+        let (kernel, fold) = (op.kernel, op.stride);
+        let values = kernel * kernel;
         // Distance of neighbouring outputs and inputs.
         let (apart, deep) = if w.turned { (values, outputs * values) } else { (inputs * values, values) };
         let w_group = &w.values[group * inputs * outputs * values..][..inputs * outputs * values];
@@ -71,22 +72,23 @@ impl<const K: usize> WithSimd for TransformKernels<'_, K> {
         let room = tiling.inputs * PANEL;
         let to = S::as_mut_simd_f32s(to).0;
         let parts = PANEL / S::F32_LANES;
-        for input in 0..room {
+        for folded in 0..room {
             let mut g = [[[0.0f32; PANEL]; K]; K];
-            if input < inputs {
-                for lane in 0..lanes {
-                    let from = &w_group[(panel * PANEL + lane) * apart + input * deep..][..values];
-                    for (i, from) in from.iter().enumerate() {
-                        let at = if w.turned { values - 1 - i } else { i };
-                        g[at / K][at % K][lane] = *from;
-                    }
+            let (input, above, before) = (folded / (fold * fold), folded / fold % fold, folded % fold);
+            // Places of the kernel that fall on this folded channel.
+            for ky in (above..kernel).step_by(fold).take_while(|_| input < inputs) {
+                for kx in (before..kernel).step_by(fold) {
+                    let place = if w.turned { values - 1 - (ky * kernel + kx) } else { ky * kernel + kx };
+                    let from = &w_group[panel * PANEL * apart + input * deep + place..];
+                    let to = g[ky / fold][kx / fold][..lanes].iter_mut();
+                    to.zip(from.iter().step_by(apart)).for_each(|(to, from)| *to = *from);
                 }
             }
             for part in 0..parts {
                 let lines = g.each_ref().map(|row| row.each_ref().map(|v| S::as_simd_f32s(v).0[part]));
                 let points = square(lines, #[inline(always)] |line| transform::kernel::<S, K>(simd, line));
                 for (point, value) in points.into_iter().flatten().enumerate() {
-                    to[(point * room + input) * parts + part] = value;
+                    to[(point * room + folded) * parts + part] = value;
                 }
             }
         }
@@ -124,8 +126,8 @@ impl<const M: usize> WithSimd for Task<'_, M> {
                 let (sample, row) = (line / tiling.rows, line % tiling.rows);
                 // A block may begin inside a sample; its frame is then still there.
                 if row == 0 {
-                    let maps = &x[sample * input + group * inputs..][..inputs];
-                    bring(maps, [op.height, op.width], op.padding, tiling.input_frame(), frame);
+                    let maps = Maps::read(op, &x[sample * input + group * inputs..][..inputs]);
+                    bring(maps, tiling.input_frame(), frame);
                 }
                 simd.vectorize(Inputs { tiling, frame, row, tile: (line - first) * tiling.columns, v });
             }

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use alexnet_net::Convolution;
+
 /// Channels of a panel.
 pub const PANEL: usize = 16;
 
@@ -19,22 +21,53 @@ impl Frame {
     }
 }
 
-/// Brings `maps` of `height`×`width` into panels, `padding` rows and columns of zeros before the first pixel and zeros
-/// behind the last, as far as the frame goes.
+/// Maps of an image, and how they lie in a frame: behind `padding` rows and columns of zeros, `fold`×`fold` pixels of a
+/// map side by side as so many channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Maps<'a> {
+    pub values: &'a [f32],
+    pub height: usize,
+    pub width: usize,
+    pub padding: usize,
+    pub fold: usize,
+}
+
+impl<'a> Maps<'a> {
+    /// What a convolution reads.
+    pub fn read(op: &Convolution, values: &'a [f32]) -> Self {
+        Maps { values, height: op.height, width: op.width, padding: op.padding, fold: op.stride }
+    }
+
+    /// What it writes.
+    pub fn written(op: &Convolution, values: &'a [f32]) -> Self {
+        Maps { values, height: op.out_height, width: op.out_width, padding: 0, fold: 1 }
+    }
+}
+
+/// Brings maps into panels; zeros behind the last pixel, as far as the frame goes.
 #[inline(always)]
-pub fn bring(maps: &[f32], [height, width]: [usize; 2], padding: usize, frame: Frame, to: &mut [f32]) {
-    let pixels = height * width;
-    let [rows, columns] = [(frame.rows, height), (frame.columns, width)]
-        .map(|(frame, image)| image.min(frame.saturating_sub(padding)));
+pub fn bring(maps: Maps, frame: Frame, to: &mut [f32]) {
+    let Maps { values, height, width, padding, fold } = maps;
     to.fill(0.0);
-    for (maps, to) in maps.chunks(PANEL * pixels).zip(to.chunks_exact_mut(PANEL * frame.pixels())) {
-        for y in 0..rows {
-            let to = &mut to[((y + padding) * frame.columns + padding) * PANEL..][..columns * PANEL];
-            for (lane, map) in maps.chunks_exact(pixels).enumerate() {
-                let from = &map[y * width..][..columns];
-                for (to, from) in to.chunks_exact_mut(PANEL).zip(from) {
-                    to[lane] = *from;
-                }
+    let channels = values.chunks_exact(height * width).flat_map(|map| (0..fold * fold).map(move |i| (map, i)));
+    for (channel, (map, part)) in channels.enumerate() {
+        let (panel, lane) = (channel / PANEL, channel % PANEL);
+        let (above, before) = (part / fold, part % fold);
+        // The frame's columns whose pixel lies inside the map.
+        let start = padding.saturating_sub(before).div_ceil(fold);
+        let end = (width + padding).saturating_sub(before).div_ceil(fold).min(frame.columns);
+        for row in 0..frame.rows {
+            let Some(y) = (row * fold + above).checked_sub(padding).filter(|&y| y < height) else { continue };
+            if start >= end {
+                continue;
+            }
+            let to = &mut to[(panel * frame.pixels() + row * frame.columns + start) * PANEL..];
+            let to = to[..(end - start) * PANEL].chunks_exact_mut(PANEL);
+            let from = &map[y * width + start * fold + before - padding..];
+            if fold == 1 {
+                to.zip(from).for_each(|(to, from)| to[lane] = *from);
+            } else {
+                to.zip(from.iter().step_by(fold)).for_each(|(to, from)| to[lane] = *from);
             }
         }
     }
