@@ -4,7 +4,8 @@
 //! one of 3 at stride 1.
 //! Both cut the output into tiles that read squares of 6×6 inputs and do with 36 products a channel what direct
 //! convolution does with 144 and 100. A transform of inputs and kernels, 36 matrix products, a transform back; the
-//! gradients are the transposes of the same steps. Tiles are taken in blocks that fit the second cache. Rounding
+//! gradients are the transposes of the same steps. Tiles are taken in blocks that fit the second cache; the weight
+//! gradient is cut by samples where its sums are small, by outputs where they are large. Rounding
 //! differs from direct convolution by a few units of the last place of the largest value; the same bytes come out for
 //! any number of threads, since tiles are independent and the sum over the batch is cut into a fixed number of shares.
 
@@ -38,8 +39,11 @@ const FAR_TILES: usize = 128;
 /// Samples of a task at most.
 const SAMPLES: usize = 8;
 
-/// Shares of the batch in the weight gradient's sum, each with sums of its own.
+/// Shares of the batch in the weight gradient's sum, each with sums of its own, if those are small.
 const SHARES: usize = 4;
+
+/// Panels of outputs of a task of the weight gradient, if its sums are large: as many as the product takes at once.
+const CUT: usize = 3;
 
 /// Whether this convolution is taken this way: the kernel fits the transforms, and there are channels enough to fill
 /// a good part of a panel.
@@ -71,6 +75,8 @@ struct Tiling {
     outputs: usize,
     /// Rows of tiles in a block, over all samples of a task.
     block: usize,
+    /// Whether transformed kernels stay in the second cache beside the tiles.
+    near: bool,
 }
 
 impl Tiling {
@@ -83,12 +89,22 @@ impl Tiling {
         let tiles = if near { TILES / (SQUARE * (inputs + outputs) * PANEL) } else { FAR_TILES };
         let rows = op.out_height.div_ceil(side);
         let block = (tiles / columns).clamp(1, if near { rows } else { SAMPLES * rows });
-        Tiling { side, rows, columns, inputs, outputs, block }
+        Tiling { side, rows, columns, inputs, outputs, block, near }
     }
 
     /// Transformed kernels of a group: `[outputs, 36, 16 · inputs, 16]`.
     fn kernels(&self) -> usize {
         self.outputs * self.panel_of_kernels()
+    }
+
+    /// Shares of the batch in the weight gradient.
+    fn shares(&self, n: usize) -> usize {
+        if self.near { SHARES.min(n) } else { 1 }
+    }
+
+    /// Panels of outputs of a task of the weight gradient.
+    fn cut_panels(&self) -> usize {
+        if self.near { self.outputs } else { CUT }
     }
 
     fn panel_of_kernels(&self) -> usize {
@@ -118,7 +134,7 @@ impl Tiling {
     /// Lengths of a thread's buffers: input frame, output frame (one row of tiles and one panel of it in the forward
     /// pass), transformed inputs, transformed outputs.
     fn buffers(&self) -> [usize; 4] {
-        let block = |panels| SQUARE * panels * self.tiles() * PANEL;
+        let block = |panels| SQUARE * self.sizes(0).apart(panels);
         [
             self.inputs * self.input_frame().pixels() * PANEL,
             self.outputs * self.output_frame().pixels() * PANEL,
@@ -152,7 +168,8 @@ pub fn scratch_len(op: &Convolution) -> usize {
 
 /// Values the shared workspace must hold for batches of `n`.
 pub fn shared_len(op: &Convolution, n: usize) -> usize {
-    16 + SHARES.min(n) * op.groups * Tiling::new(op).kernels()
+    let tiling = Tiling::new(op);
+    16 + tiling.shares(n) * op.groups * tiling.kernels()
 }
 
 /// y = w ∗ x + b, rectified if asked; without `bias`, y = w ∗ x. With `turned`, `w` are the kernels of the convolution

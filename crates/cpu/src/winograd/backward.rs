@@ -6,7 +6,7 @@ use pulp::{Simd, WithSimd};
 use super::forward::Inputs;
 use super::panels::{Maps, PANEL, bring};
 use super::transform::{self, POINTS, square};
-use super::{SHARES, SQUARE, Tiling, aligned, product};
+use super::{SQUARE, Tiling, aligned, product};
 use crate::elementwise::Sum;
 use crate::workers::Workers;
 
@@ -21,15 +21,23 @@ pub fn backward_weights<const M: usize, const K: usize>(
     shared: &mut [f32],
 ) {
     let tiling = Tiling::new(op);
-    let (shares, len) = (SHARES.min(n), tiling.kernels());
+    let (shares, len) = (tiling.shares(n), tiling.kernels());
     let sums = &mut aligned(shared)[..shares * op.groups * len];
     let (input, output) = (op.input_len(), op.output_len());
-    workers.blocks(sums, len, |task, u, scratch| {
-        let (share, group) = (task / op.groups, task % op.groups);
+    let mut parts: Vec<_> = sums
+        .chunks_exact_mut(len)
+        .flat_map(|group| group.chunks_mut(tiling.cut_panels() * tiling.panel_of_kernels()))
+        .collect();
+    let cuts = parts.len() / (shares * op.groups);
+    workers.blocks(&mut parts, 1, |task, u, scratch| {
+        let (share, group, cut) = (task / cuts / op.groups, task / cuts % op.groups, task % cuts);
         let samples = share * n / shares..(share + 1) * n / shares;
         let x = &x[samples.start * input..samples.end * input];
         let dy = &dy[samples.start * output..samples.end * output];
-        workers.vectorised(Task::<M> { op, tiling, group, x, dy, u, scratch });
+        let u = &mut u[0][..];
+        let first = cut * tiling.cut_panels();
+        let tiling = Tiling { outputs: u.len() / tiling.panel_of_kernels(), ..tiling };
+        workers.vectorised(Task::<M> { op, tiling, group, first, x, dy, u, scratch });
     });
     let (first, others) = sums.split_at_mut(op.groups * len);
     let others = &*others;
@@ -58,11 +66,12 @@ pub fn backward_weights<const M: usize, const K: usize>(
     });
 }
 
-/// One group of one share of the batch.
+/// Some panels of outputs of one group, from panel `first` on, and one share of the batch.
 struct Task<'a, const M: usize> {
     op: &'a Convolution,
     tiling: Tiling,
     group: usize,
+    first: usize,
     x: &'a [f32],
     dy: &'a [f32],
     u: &'a mut [f32],
@@ -74,12 +83,13 @@ impl<const M: usize> WithSimd for Task<'_, M> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Task { op, tiling, group, x, dy, u, scratch } = self;
+        let Task { op, tiling, group, first, x, dy, u, scratch } = self;
         u.fill(0.0);
         let (input, output) = (op.input_len(), op.output_len());
         let (inputs, outputs) = (input / op.groups, output / op.groups);
         let [frame, gradients, v, d] = tiling.cut(scratch);
         let lines = dy.len() / output * tiling.rows;
+        let own = first * PANEL * op.positions()..outputs.min((first + tiling.outputs) * PANEL * op.positions());
         for first in (0..lines).step_by(tiling.block) {
             let count = tiling.block.min(lines - first);
             for line in first..first + count {
@@ -87,7 +97,7 @@ impl<const M: usize> WithSimd for Task<'_, M> {
                 if row == 0 {
                     let maps = Maps::read(op, &x[sample * input + group * inputs..][..inputs]);
                     bring(maps, tiling.input_frame(), frame);
-                    let maps = Maps::written(op, &dy[sample * output + group * outputs..][..outputs]);
+                    let maps = Maps::written(op, &dy[sample * output + group * outputs..][own.clone()]);
                     bring(maps, tiling.output_frame(), gradients);
                 }
                 let tile = (line - first) * tiling.columns;
@@ -119,7 +129,7 @@ impl<const M: usize> WithSimd for Gradients<'_, M> {
         let parts = PANEL / S::F32_LANES;
         let (frame, d) = (S::as_simd_f32s(frame).0, S::as_mut_simd_f32s(d).0);
         let tiles = tiling.tiles();
-        let step = tiling.outputs * tiles * parts;
+        let step = tiling.sizes(0).apart(tiling.outputs) / S::F32_LANES;
         for panel in 0..tiling.outputs {
             for column in 0..tiling.columns {
                 let corner = panel * size.pixels() + row * M * size.columns + column * M;

@@ -183,7 +183,7 @@ impl WithSimd for Inputs<'_> {
                         d.iter_mut().enumerate().for_each(|(j, d)| *d = from[j * parts + part]);
                     }
                     let points = square(d, #[inline(always)] |line| transform::input(simd, line));
-                    let step = tiling.inputs * tiles * parts;
+                    let step = tiling.sizes(0).apart(tiling.inputs) / S::F32_LANES;
                     let at = (panel * tiles + tile + column) * parts + part;
                     let to = &mut v[at..][..(SQUARE - 1) * step + 1];
                     for (i, value) in points.into_iter().flatten().enumerate() {
@@ -216,7 +216,7 @@ impl<const M: usize> WithSimd for Outputs<'_, M> {
         let (m, strip) = (S::as_simd_f32s(m).0, S::as_mut_simd_f32s(strip).0);
         let (zero, biases) = (simd.splat_f32s(0.0), S::as_simd_f32s(&biases).0);
         let tiles = tiling.tiles();
-        let step = tiling.outputs * tiles * parts;
+        let step = tiling.sizes(0).apart(tiling.outputs) / S::F32_LANES;
         for column in 0..tiling.columns {
             for part in 0..parts {
                 let at = (panel * tiles + tile + column) * parts + part;

@@ -25,8 +25,16 @@ pub struct Sizes {
     pub outputs: usize,
 }
 
+impl Sizes {
+    /// Values from one point to the next where `panels` panels of tiles lie at each: an odd number of cache lines, so
+    /// that a tile's points do not compete for one set of the cache.
+    pub fn apart(self, panels: usize) -> usize {
+        (panels * self.tiles + 1) * PANEL
+    }
+}
+
 /// m = v · u at every point: v `[36, inputs, tiles, 16]`, u `[outputs, 36, 16 · inputs, 16]`, m `[36, outputs, tiles,
-/// 16]`, inputs and outputs counted in panels. Rows of m past the tiles used hold anything.
+/// 16]`, inputs and outputs counted in panels, points [`Sizes::apart`]. Rows of m past the tiles used hold anything.
 pub struct Forward<'a> {
     pub sizes: Sizes,
     pub v: &'a [f32],
@@ -69,11 +77,12 @@ impl WithSimd for Backward<'_> {
 
 #[inline(always)]
 fn forward<S: Simd, const R: usize>(simd: S, product: Forward) {
-    let Forward { sizes: Sizes { tiles, used, inputs, outputs }, v, u, m } = product;
+    let Forward { sizes, v, u, m } = product;
+    let Sizes { tiles, used, inputs, outputs } = sizes;
     let columns = outputs * vectors::<S>();
     for point in 0..SQUARE {
-        let v = &v[point * inputs * tiles * PANEL..][..inputs * tiles * PANEL];
-        let m = &mut m[point * outputs * tiles * PANEL..][..outputs * tiles * PANEL];
+        let v = &v[point * sizes.apart(inputs)..][..inputs * tiles * PANEL];
+        let m = &mut m[point * sizes.apart(outputs)..][..outputs * tiles * PANEL];
         let u = &u[point * inputs * PANEL * PANEL..];
         let mut column = 0;
         while column < columns {
@@ -148,8 +157,8 @@ fn backward<S: Simd, const R: usize>(simd: S, product: Backward) {
     let Sizes { tiles, inputs, outputs, .. } = sizes;
     let columns = outputs * vectors::<S>();
     for point in 0..SQUARE {
-        let v = &v[point * inputs * tiles * PANEL..][..inputs * tiles * PANEL];
-        let d = &d[point * outputs * tiles * PANEL..][..outputs * tiles * PANEL];
+        let v = &v[point * sizes.apart(inputs)..][..inputs * tiles * PANEL];
+        let d = &d[point * sizes.apart(outputs)..][..outputs * tiles * PANEL];
         let mut column = 0;
         while column < columns {
             let at = (point, column);
