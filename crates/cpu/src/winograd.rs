@@ -42,9 +42,6 @@ const SAMPLES: usize = 8;
 /// Shares of the batch in the weight gradient's sum, each with sums of its own, if those are small.
 const SHARES: usize = 4;
 
-/// Panels of outputs of a task of the weight gradient, if its sums are large: as many as the product takes at once.
-const CUT: usize = 3;
-
 /// Whether this convolution is taken this way: the kernel fits the transforms, and there are channels enough to fill
 /// a good part of a panel.
 pub fn takes(op: &Convolution) -> bool {
@@ -102,9 +99,10 @@ impl Tiling {
         if self.near { SHARES.min(n) } else { 1 }
     }
 
-    /// Panels of outputs of a task of the weight gradient.
-    fn cut_panels(&self) -> usize {
-        if self.near { self.outputs } else { CUT }
+    /// Panels of outputs of a task of the weight gradient. Each task transforms all inputs for itself, so there are
+    /// only as many as it takes to give every thread one; sums do not know which task they are in.
+    fn cut_panels(&self, tasks: usize, threads: usize) -> usize {
+        self.outputs.div_ceil(threads.div_ceil(tasks))
     }
 
     fn panel_of_kernels(&self) -> usize {

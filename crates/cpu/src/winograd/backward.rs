@@ -24,9 +24,10 @@ pub fn backward_weights<const M: usize, const K: usize>(
     let (shares, len) = (tiling.shares(n), tiling.kernels());
     let sums = &mut aligned(shared)[..shares * op.groups * len];
     let (input, output) = (op.input_len(), op.output_len());
+    let panels = tiling.cut_panels(shares * op.groups, workers.threads());
     let mut parts: Vec<_> = sums
         .chunks_exact_mut(len)
-        .flat_map(|group| group.chunks_mut(tiling.cut_panels() * tiling.panel_of_kernels()))
+        .flat_map(|group| group.chunks_mut(panels * tiling.panel_of_kernels()))
         .collect();
     let cuts = parts.len() / (shares * op.groups);
     workers.blocks(&mut parts, 1, |task, u, scratch| {
@@ -35,7 +36,7 @@ pub fn backward_weights<const M: usize, const K: usize>(
         let x = &x[samples.start * input..samples.end * input];
         let dy = &dy[samples.start * output..samples.end * output];
         let u = &mut u[0][..];
-        let first = cut * tiling.cut_panels();
+        let first = cut * panels;
         let tiling = Tiling { outputs: u.len() / tiling.panel_of_kernels(), ..tiling };
         workers.vectorised(Task::<M> { op, tiling, group, first, x, dy, u, scratch });
     });
