@@ -58,7 +58,8 @@ fn turned(op: &Convolution) -> Convolution {
 /// Values a thread's workspace must hold.
 pub fn scratch_len(op: &Convolution) -> usize {
     let lowered = |op: &Convolution| op.window() * rows_at_a_time(op) * op.out_width;
-    let forward = |op: &Convolution| if winograd::takes(op) { winograd::scratch_len(op) } else { lowered(op) };
+    let forward =
+        |op: &Convolution| if winograd::takes(op) { winograd::scratch_len(op) } else { lowered(op) };
     let backward = if turns(op) || winograd::takes_back(op) { forward(&turned(op)) } else { lowered(op) };
     let weights = if winograd::takes(op) { 0 } else { places_at_a_time(op) * op.positions() };
     forward(op).max(backward).max(weights)

@@ -13,6 +13,8 @@ mod backward;
 mod forward;
 mod panels;
 mod product;
+#[cfg(test)]
+mod tests;
 mod transform;
 
 use alexnet_net::Convolution;

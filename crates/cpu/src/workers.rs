@@ -30,6 +30,12 @@ impl Workers {
         })
     }
 
+    /// The same threads with other registers.
+    #[cfg(test)]
+    pub fn with(self, arch: pulp::Arch) -> Self {
+        Workers { arch, ..self }
+    }
+
     /// Number of threads.
     pub fn threads(&self) -> usize {
         self.scratch.len()

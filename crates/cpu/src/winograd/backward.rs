@@ -90,7 +90,8 @@ impl<const M: usize> WithSimd for Task<'_, M> {
         let (inputs, outputs) = (input / op.groups, output / op.groups);
         let [frame, gradients, v, d] = tiling.cut(scratch);
         let lines = dy.len() / output * tiling.rows;
-        let own = first * PANEL * op.positions()..outputs.min((first + tiling.outputs) * PANEL * op.positions());
+        let own =
+            first * PANEL * op.positions()..outputs.min((first + tiling.outputs) * PANEL * op.positions());
         for first in (0..lines).step_by(tiling.block) {
             let count = tiling.block.min(lines - first);
             for line in first..first + count {
@@ -140,7 +141,11 @@ impl<const M: usize> WithSimd for Gradients<'_, M> {
                         let from = &frame[(corner + i * size.columns) * parts..][..M * parts];
                         dy.iter_mut().enumerate().for_each(|(j, dy)| *dy = from[j * parts + part]);
                     }
-                    let points = square(dy, #[inline(always)] |line| transform::output_back::<S, M>(simd, line));
+                    let points = square(
+                        dy,
+                        #[inline(always)]
+                        |line| transform::output_back::<S, M>(simd, line),
+                    );
                     let at = (panel * tiles + tile + column) * parts + part;
                     let to = &mut d[at..][..(SQUARE - 1) * step + 1];
                     for (i, value) in points.into_iter().flatten().enumerate() {
@@ -174,7 +179,11 @@ impl<const K: usize> WithSimd for Kernels<'_, K> {
                     let at = |j: usize| ((i * POINTS + j) * inputs + input) * parts + part;
                     m.iter_mut().enumerate().for_each(|(j, m)| *m = sum[at(j)]);
                 }
-                let g = square(m, #[inline(always)] |line| transform::kernel_back::<S, K>(simd, line));
+                let g = square(
+                    m,
+                    #[inline(always)]
+                    |line| transform::kernel_back::<S, K>(simd, line),
+                );
                 for (i, value) in g.into_iter().flatten().enumerate() {
                     to[(input * K * K + i) * parts + part] = value;
                 }

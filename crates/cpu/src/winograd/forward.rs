@@ -86,7 +86,11 @@ impl<const K: usize> WithSimd for TransformKernels<'_, K> {
             }
             for part in 0..parts {
                 let lines = g.each_ref().map(|row| row.each_ref().map(|v| S::as_simd_f32s(v).0[part]));
-                let points = square(lines, #[inline(always)] |line| transform::kernel::<S, K>(simd, line));
+                let points = square(
+                    lines,
+                    #[inline(always)]
+                    |line| transform::kernel::<S, K>(simd, line),
+                );
                 for (point, value) in points.into_iter().flatten().enumerate() {
                     to[(point * room + folded) * parts + part] = value;
                 }
@@ -182,7 +186,11 @@ impl WithSimd for Inputs<'_> {
                         let from = &frame[(corner + i * size.columns) * parts..][..POINTS * parts];
                         d.iter_mut().enumerate().for_each(|(j, d)| *d = from[j * parts + part]);
                     }
-                    let points = square(d, #[inline(always)] |line| transform::input(simd, line));
+                    let points = square(
+                        d,
+                        #[inline(always)]
+                        |line| transform::input(simd, line),
+                    );
                     let step = tiling.sizes(0).apart(tiling.inputs) / S::F32_LANES;
                     let at = (panel * tiles + tile + column) * parts + part;
                     let to = &mut v[at..][..(SQUARE - 1) * step + 1];
@@ -225,16 +233,17 @@ impl<const M: usize> WithSimd for Outputs<'_, M> {
                 for (i, points) in points.iter_mut().enumerate() {
                     points.iter_mut().enumerate().for_each(|(j, p)| *p = from[(i * POINTS + j) * step]);
                 }
-                let y = square(points, #[inline(always)] |line| transform::output::<S, M>(simd, line));
+                let y = square(
+                    points,
+                    #[inline(always)]
+                    |line| transform::output::<S, M>(simd, line),
+                );
                 for (i, y) in y.into_iter().enumerate() {
                     for (j, y) in y.into_iter().enumerate() {
                         let y = simd.add_f32s(y, biases[part]);
                         // A NaN stays.
-                        let y = if rectify {
-                            simd.select_f32s(simd.less_than_f32s(y, zero), zero, y)
-                        } else {
-                            y
-                        };
+                        let y =
+                            if rectify { simd.select_f32s(simd.less_than_f32s(y, zero), zero, y) } else { y };
                         strip[((i * tiling.columns + column) * M + j) * parts + part] = y;
                     }
                 }

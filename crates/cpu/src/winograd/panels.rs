@@ -49,7 +49,8 @@ impl<'a> Maps<'a> {
 pub fn bring(maps: Maps, frame: Frame, to: &mut [f32]) {
     let Maps { values, height, width, padding, fold } = maps;
     to.fill(0.0);
-    let channels = values.chunks_exact(height * width).flat_map(|map| (0..fold * fold).map(move |i| (map, i)));
+    let channels =
+        values.chunks_exact(height * width).flat_map(|map| (0..fold * fold).map(move |i| (map, i)));
     for (channel, (map, part)) in channels.enumerate() {
         let (panel, lane) = (channel / PANEL, channel % PANEL);
         let (above, before) = (part / fold, part % fold);

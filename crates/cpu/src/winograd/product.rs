@@ -2,7 +2,7 @@
 //! gradient) or over tiles (weight gradient), all operands in panels.
 //!
 //! A few rows by a few vectors of the result stay in registers while the sum runs; every sum goes through its terms in
-//! order, whatever the block it is part of, so a result never depends on how the work was cut.
+//! order, whatever its neighbours in registers are.
 
 use pulp::{Simd, WithSimd};
 
@@ -171,7 +171,8 @@ fn backward<S: Simd, const R: usize>(simd: S, product: Backward) {
     }
 }
 
-/// Adds all inputs' products with C vectors of outputs; gives C.
+/// Adds all inputs' products with C vectors of outputs, each block of tiles summed for itself first, which keeps the
+/// rounding of long sums down; gives C.
 #[inline(always)]
 fn gather<S: Simd, const R: usize, const C: usize>(
     simd: S,
@@ -195,11 +196,6 @@ fn gather<S: Simd, const R: usize, const C: usize>(
         for lane in (0..PANEL).step_by(R) {
             let row = |r: usize| (panel * PANEL + lane + r) * w;
             let mut sums = [[simd.splat_f32s(0.0); C]; R];
-            for (r, sums) in sums.iter_mut().enumerate() {
-                for (sum, start) in sums.iter_mut().zip(starts) {
-                    *sum = u[start + row(r)];
-                }
-            }
             for (tile, v) in v[..used].iter().enumerate() {
                 let mut vector = [sums[0][0]; C];
                 for (vector, near) in vector.iter_mut().zip(near) {
@@ -214,7 +210,7 @@ fn gather<S: Simd, const R: usize, const C: usize>(
             }
             for (r, sums) in sums.into_iter().enumerate() {
                 for (sum, start) in sums.into_iter().zip(starts) {
-                    u[start + row(r)] = sum;
+                    u[start + row(r)] = simd.add_f32s(u[start + row(r)], sum);
                 }
             }
         }

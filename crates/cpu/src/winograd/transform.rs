@@ -1,5 +1,8 @@
-//! The one-dimensional transforms of minimal filtering over the points 0, ±1, ±2 and infinity, and how a square is
+//! The one-dimensional transforms of minimal filtering over the points 0, ±3/4, ±3/2 and infinity, and how a square is
 //! taken through one of them in both directions.
+//!
+//! Points whose powers stay near 1 round three to four times less than the usual 0, ±1, ±2, and these have exact squares
+//! in binary.
 //!
 //! With M outputs and K kernel values, M + K − 1 = 6: for a line d of 6 inputs and a kernel g the outputs are
 //! `output(kernel(g) · input(d))`. The transposes take gradients back. Everything works on vectors whose lanes are
@@ -10,26 +13,32 @@ use pulp::Simd;
 /// Values of a transformed line.
 pub const POINTS: usize = 6;
 
+/// The finite points beside 0, and their squares.
+const A: f32 = 0.75;
+const B: f32 = 1.5;
+const P: f32 = A * A;
+const Q: f32 = B * B;
+
+/// One over the product of a point's distances to the others: 0, ±A, ±B.
+const FACTORS: [f32; 3] = [1.0 / (P * Q), 1.0 / (2.0 * P * (P - Q)), 1.0 / (2.0 * Q * (Q - P))];
+
 /// A line's values in every lane.
 type Line<S, const N: usize> = [<S as Simd>::f32s; N];
 
 /// Six inputs to their values at the points.
 #[inline(always)]
 pub fn input<S: Simd>(simd: S, d: Line<S, 6>) -> Line<S, 6> {
-    let c = |value| simd.splat_f32s(value);
-    let add = |a, b| simd.add_f32s(a, b);
-    let sub = |a, b| simd.sub_f32s(a, b);
     // a · factor + b.
-    let madd = |a, factor, b| simd.mul_add_e_f32s(a, c(factor), b);
-    let (even, odd) = (madd(d[2], -4.0, d[4]), madd(d[1], -4.0, d[3]));
-    let (far, near) = (sub(d[4], d[2]), sub(d[3], d[1]));
+    let madd = |a, factor: f32, b| simd.mul_add_e_f32s(a, simd.splat_f32s(factor), b);
+    let (even_a, odd_a) = (madd(d[2], -Q, d[4]), madd(d[1], -Q, d[3]));
+    let (even_b, odd_b) = (madd(d[2], -P, d[4]), madd(d[1], -P, d[3]));
     [
-        madd(d[0], 4.0, madd(d[2], -5.0, d[4])),
-        add(even, odd),
-        sub(even, odd),
-        madd(near, 2.0, far),
-        madd(near, -2.0, far),
-        madd(d[1], 4.0, madd(d[3], -5.0, d[5])),
+        madd(d[0], P * Q, madd(d[2], -(P + Q), d[4])),
+        madd(odd_a, A, even_a),
+        madd(odd_a, -A, even_a),
+        madd(odd_b, B, even_b),
+        madd(odd_b, -B, even_b),
+        madd(d[1], P * Q, madd(d[3], -(P + Q), d[5])),
     ]
 }
 
@@ -38,14 +47,15 @@ pub fn input<S: Simd>(simd: S, d: Line<S, 6>) -> Line<S, 6> {
 pub fn output<S: Simd, const M: usize>(simd: S, m: Line<S, 6>) -> Line<S, M> {
     let add = |a, b| simd.add_f32s(a, b);
     let sub = |a, b| simd.sub_f32s(a, b);
-    let (even, odd) = (add(m[1], m[2]), sub(m[1], m[2]));
-    let (even_2, odd_2) = (add(m[3], m[4]), sub(m[3], m[4]));
-    let mut y = [even; M];
-    let mut power = 1.0;
+    let (even_a, odd_a) = (add(m[1], m[2]), sub(m[1], m[2]));
+    let (even_b, odd_b) = (add(m[3], m[4]), sub(m[3], m[4]));
+    let mut y = [even_a; M];
+    let (mut power_a, mut power_b) = (1.0, 1.0);
     for (j, y) in y.iter_mut().enumerate() {
-        let (one, two) = if j % 2 == 0 { (even, even_2) } else { (odd, odd_2) };
-        *y = simd.mul_add_e_f32s(two, simd.splat_f32s(power), one);
-        power *= 2.0;
+        let (a, b) = if j % 2 == 0 { (even_a, even_b) } else { (odd_a, odd_b) };
+        *y = simd.mul_add_e_f32s(b, simd.splat_f32s(power_b), simd.mul_f32s(a, simd.splat_f32s(power_a)));
+        power_a *= A;
+        power_b *= B;
     }
     y[0] = add(y[0], m[0]);
     y[M - 1] = add(y[M - 1], m[5]);
@@ -55,26 +65,25 @@ pub fn output<S: Simd, const M: usize>(simd: S, m: Line<S, 6>) -> Line<S, M> {
 /// M output gradients to six: the transpose of [`output`].
 #[inline(always)]
 pub fn output_back<S: Simd, const M: usize>(simd: S, y: Line<S, M>) -> Line<S, 6> {
-    let [even, odd, even_2, odd_2] = parities(simd, y);
+    let [even_a, odd_a, even_b, odd_b] = parities(simd, y);
     let add = |a, b| simd.add_f32s(a, b);
     let sub = |a, b| simd.sub_f32s(a, b);
-    [y[0], add(even, odd), sub(even, odd), add(even_2, odd_2), sub(even_2, odd_2), y[M - 1]]
+    [y[0], add(even_a, odd_a), sub(even_a, odd_a), add(even_b, odd_b), sub(even_b, odd_b), y[M - 1]]
 }
 
 /// K kernel values to six.
 #[inline(always)]
 pub fn kernel<S: Simd, const K: usize>(simd: S, g: Line<S, K>) -> Line<S, 6> {
-    let [even, odd, even_2, odd_2] = parities(simd, g);
+    let [even_a, odd_a, even_b, odd_b] = parities(simd, g);
     let scale = |factor, a| simd.mul_f32s(simd.splat_f32s(factor), a);
     let add = |a, b| simd.add_f32s(a, b);
     let sub = |a, b| simd.sub_f32s(a, b);
-    let (sixth, small) = (-1.0 / 6.0, 1.0 / 24.0);
     [
-        scale(0.25, g[0]),
-        scale(sixth, add(even, odd)),
-        scale(sixth, sub(even, odd)),
-        scale(small, add(even_2, odd_2)),
-        scale(small, sub(even_2, odd_2)),
+        scale(FACTORS[0], g[0]),
+        scale(FACTORS[1], add(even_a, odd_a)),
+        scale(FACTORS[1], sub(even_a, odd_a)),
+        scale(FACTORS[2], add(even_b, odd_b)),
+        scale(FACTORS[2], sub(even_b, odd_b)),
         g[K - 1],
     ]
 }
@@ -82,22 +91,23 @@ pub fn kernel<S: Simd, const K: usize>(simd: S, g: Line<S, K>) -> Line<S, 6> {
 /// Six products to K kernel gradients: the transpose of [`kernel`].
 #[inline(always)]
 pub fn kernel_back<S: Simd, const K: usize>(simd: S, mut m: Line<S, 6>) -> Line<S, K> {
-    for (m, factor) in m.iter_mut().zip([0.25, -1.0 / 6.0, -1.0 / 6.0, 1.0 / 24.0, 1.0 / 24.0]) {
+    for (m, factor) in m.iter_mut().zip([0, 1, 1, 2, 2].map(|point| FACTORS[point])) {
         *m = simd.mul_f32s(simd.splat_f32s(factor), *m);
     }
     output(simd, m)
 }
 
-/// Sums of a polynomial's even and odd terms at 1 and at 2, coefficients in rising order.
+/// Sums of a polynomial's even and odd terms at A and at B, coefficients in rising order.
 #[inline(always)]
 fn parities<S: Simd, const N: usize>(simd: S, y: Line<S, N>) -> [S::f32s; 4] {
-    let zero = simd.splat_f32s(0.0);
-    let mut sums = [zero; 4];
-    let mut power = 1.0;
+    let mut sums = [simd.splat_f32s(0.0); 4];
+    let (mut power_a, mut power_b) = (1.0, 1.0);
     for (j, y) in y.into_iter().enumerate() {
-        sums[j % 2] = simd.add_f32s(sums[j % 2], y);
-        sums[2 + j % 2] = simd.mul_add_e_f32s(y, simd.splat_f32s(power), sums[2 + j % 2]);
-        power *= 2.0;
+        for (sum, power) in [(j % 2, power_a), (2 + j % 2, power_b)] {
+            sums[sum] = simd.mul_add_e_f32s(y, simd.splat_f32s(power), sums[sum]);
+        }
+        power_a *= A;
+        power_b *= B;
     }
     sums
 }
