@@ -20,6 +20,7 @@ fn case() -> Case {
         top: top[i],
         mirror: mirror[i] != 0,
         shift: shift[3 * i..3 * i + 3].try_into().expect("three shifts"),
+        ..Draw::default()
     };
     Case {
         records: file.bytes("augment.records"),

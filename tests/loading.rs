@@ -93,3 +93,93 @@ fn one_photo_under_many_draws() {
     let picture = |i: u32| image::imageops::crop_imm(&sheet, i * (side + 4), 0, side, side).to_image();
     assert_ne!(picture(0), picture(1), "two draws look different");
 }
+
+#[test]
+fn orders_draws_and_cold_epochs() {
+    for more in [["--order", "blocks"], ["--order", "sequential"], ["--check", "first-epoch"]] {
+        let mut args = args![shards(), "--batch", "8", "--seconds", "0.05", "--vary"].to_vec();
+        args.extend(more.map(Into::into));
+        assert!(run("loader-bench", args).ends(0).out.contains("images/s"));
+    }
+    // The order of blocks wants several windows, the shuffled one random reads.
+    for (order, random) in [("blocks", false), ("shuffled", true)] {
+        let args = args![
+            shards(),
+            "--cold",
+            "--order",
+            order,
+            "--window",
+            "2",
+            "--batch",
+            "8",
+            "--repetitions",
+            "2",
+            "--json"
+        ];
+        let said = run("loader-bench", args).ends(0).json();
+        assert_eq!((said["random"].as_bool(), said["shares"].as_array().unwrap().len()), (Some(random), 2));
+        assert!(said["share_of_disk"].as_f64().unwrap() > 0.0);
+    }
+}
+
+/// The files of a set, as a set of its own that may be harmed.
+fn copy(name: &str) -> std::path::PathBuf {
+    let to = crate::program::scratch().join(name);
+    let _ = std::fs::remove_dir_all(&to);
+    std::fs::create_dir_all(&to).unwrap();
+    for (name, bytes) in crate::program::contents(shards()) {
+        std::fs::write(to.join(name), bytes).unwrap();
+    }
+    to
+}
+
+/// One bit of a record: named by file and record where checksums are tested, unnoticed where they are not.
+#[test]
+fn damage_is_named_at_its_first_touch() {
+    use std::os::unix::fs::FileExt;
+    let set = copy("damaged-set");
+    let file = std::fs::OpenOptions::new().write(true).open(set.join("train-00001.shard")).unwrap();
+    // Record 3 of 64×64: four pages of header and records before it.
+    file.write_all_at(&[0x5A; 40], 4096 + 3 * 12_288 + 1000).unwrap();
+    let bench = args![&set, "--batch", "8", "--seconds", "0.3"].to_vec();
+    let run_dir = crate::program::scratch().join("damaged-run");
+    let _ = std::fs::remove_dir_all(&run_dir);
+    let train = args![
+        "--data", &set, "--out", &run_dir, "--net", "original", "--narrow", "8", "--crop", "56", "--batch",
+        "32", "--device", "cpu", "--quiet", "--steps", "4"
+    ]
+    .to_vec();
+    for (program, args) in [("loader-bench", bench), ("train", train)] {
+        for more in [&["--check", "first-epoch"][..], &["--check", "first-epoch", "--pread"]] {
+            let mut args = args.clone();
+            args.extend(more.iter().map(Into::into));
+            let said = run(program, args).ends(2);
+            for part in ["train-00001.shard", "record 3", "crc32c", "hint:"] {
+                assert!(said.err.contains(part), "{part}: {said:?}");
+            }
+        }
+        run(program, args).ends(0);
+    }
+}
+
+/// A mapped shard that is cut short while a program reads it: exit 2 with its name, not a signal.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_shard_cut_short_under_a_program_is_named() {
+    use std::process::{Command, Stdio};
+    for access in ["", "--pread"] {
+        let set = copy("cut-set");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_loader-bench"));
+        command.arg(&set).args(["--batch", "8", "--seconds", "60", "--repetitions", "600"]);
+        command.args(Some(access).filter(|access| !access.is_empty()));
+        let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        for name in ["train-00000.shard", "train-00001.shard"] {
+            std::fs::OpenOptions::new().write(true).open(set.join(name)).unwrap().set_len(4096).unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{access}: {err}");
+        assert!(err.contains(".shard") && err.contains("hint:"), "{access}: {err}");
+    }
+}

@@ -190,3 +190,17 @@ fn lighting_comes_from_where_the_user_says() {
     let out = fresh("pca-none");
     run("train", training(&out, &["--pca", "/nowhere.json"])).refuses("/nowhere.json");
 }
+
+/// How records are reached changes no byte; another order changes them, and is the same by threads.
+#[test]
+fn access_changes_nothing_and_order_does() {
+    let [mapped, read, blocks, again] =
+        ["train-map", "train-pread", "train-blocks", "train-blocks-2"].map(fresh);
+    run("train", training(&mapped, &["--steps", "5"])).ends(0);
+    run("train", training(&read, &["--steps", "5", "--pread", "--check", "first-epoch"])).ends(0);
+    assert!(checkpoints(&mapped) == checkpoints(&read));
+    run("train", training(&blocks, &["--steps", "5", "--order", "blocks"])).ends(0);
+    run("train", training(&again, &["--steps", "5", "--order", "blocks", "--loader-threads", "3"])).ends(0);
+    assert!(checkpoints(&blocks) == checkpoints(&again));
+    assert!(checkpoints(&blocks) != checkpoints(&mapped));
+}

@@ -4,6 +4,7 @@
 //! that shares of the bound survive a machine that others use too.
 
 mod chart;
+mod cold;
 mod rate;
 mod sheet;
 
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use alexnet_load::{
-    Augment, Checked, Config, Drawer, Layout, Lighting, Loader, Mean, Order, Output, Path, Plan, Rank,
-    Records, SplitOf, Subset, View,
+    Augment, Blocks, Config, Drawer, Erasing, Jitter, Layout, Lighting, Loader, Mean, Order, Output, Path,
+    Plan, Rank, Records, ResizedCrop, SplitOf, Subset, Vary, View,
 };
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
@@ -22,6 +23,7 @@ use clap::{Parser, ValueEnum};
 use serde::Serialize;
 
 use self::rate::{Rate, Windows, disk_bytes};
+use crate::input::{Check, OrderName};
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
 
@@ -66,7 +68,19 @@ pub struct Args {
     consumer: Option<f64>,
     /// Test each record's checksum at its first touch
     #[arg(long, value_enum, default_value = "never")]
-    check: CheckName,
+    check: Check,
+    /// Order of the photos in an epoch
+    #[arg(long, value_enum, default_value = "shuffled")]
+    order: OrderName,
+    /// Blocks in a window of --order blocks
+    #[arg(long, default_value_t = Blocks::default().window)]
+    window: u32,
+    /// Measure epochs with the files thrown out of the page cache, against plain reads of the same records
+    #[arg(long, conflicts_with_all = ["sweep", "consumer", "show"])]
+    cold: bool,
+    /// Resized crops, tints and holes as well, as torchvision's references do them
+    #[arg(long)]
+    vary: bool,
     /// Draw one photo under 32 draws, as PNG, and measure nothing
     #[arg(long, value_name = "FILE")]
     show: Option<PathBuf>,
@@ -90,12 +104,6 @@ enum OutputName {
     F32,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum CheckName {
-    Never,
-    FirstEpoch,
-}
-
 #[derive(Clone, Copy, ValueEnum)]
 enum LayoutName {
     Nchw,
@@ -111,6 +119,9 @@ struct Report {
     layout: String,
     /// The instruction set that was used.
     path: &'static str,
+    /// From the start to the open set, headers and indices checked.
+    open_ms: f64,
+    /// From the open set to the first batch.
     first_batch_ms: f64,
     ring_bytes: usize,
     /// What the process read from disk meanwhile; absent where the system does not say.
@@ -126,20 +137,27 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
             return Err(Refusal::new(format!("{name} {value}"), "give a positive number").into());
         }
     }
+    alexnet_shard::catch_sigbus();
     let access = if args.pread { Access::Read } else { Access::Map };
     let start = Instant::now();
     let set = Arc::new(ShardSet::open(&args.shards, access)?);
+    let open_ms = start.elapsed().as_secs_f64() * 1e3;
     let split = SplitOf::new(set, args.split)?;
     let config = config(&args, &split)?;
-    let mut records: Arc<dyn Records> = Arc::new(split);
-    if args.check == CheckName::FirstEpoch {
-        records = Arc::new(Checked::new(records));
+    if args.cold {
+        drop(split);
+        let rounds = args.repetitions.max(1);
+        let cold = cold::measure(&args.shards, args.split, access, &config, rounds)?;
+        say(if args.json { serde_json::to_string_pretty(&cold)? } else { cold.sentence() })?;
+        return Ok(Exit::Done);
     }
+    let records: Arc<dyn Records> = args.check.of(Arc::new(split));
     if let Some(file) = &args.show {
         sheet::draw(&*records, &config, file)?;
         say(format_args!("{}: one photo under {} draws", file.display(), sheet::DRAWS))?;
         return Ok(Exit::Done);
     }
+    let start = Instant::now();
     let mut loader = Loader::new(records.clone(), config.clone())?;
     let first = loader.next().context("the loader delivered no batch")??;
     let first_batch_ms = start.elapsed().as_secs_f64() * 1e3;
@@ -165,6 +183,7 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         output: format!("{:?}", config.augment.output).to_lowercase(),
         layout: format!("{:?}", config.augment.layout).to_lowercase(),
         path: Path::best().name(),
+        open_ms,
         first_batch_ms,
         ring_bytes: config.ring_bytes(),
         disk_bytes,
@@ -181,6 +200,14 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     Ok(Exit::Done)
 }
+
+/// What `--vary` draws: torchvision's defaults, and the strength of 0.4 that its users give.
+const VARY: Vary = Vary {
+    crops_shared: 1,
+    resized_crop: Some(ResizedCrop { area: [0.08, 1.0], ratio: [3.0 / 4.0, 4.0 / 3.0] }),
+    jitter: Some(Jitter { brightness: 0.4, contrast: 0.4, saturation: 0.4 }),
+    erasing: Some(Erasing { probability: 0.1, area: [0.02, 0.33], ratio: [0.3, 3.3] }),
+};
 
 fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
     let split = records.split();
@@ -204,7 +231,10 @@ fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
         plan: Plan {
             seed: args.seed,
             subset: Subset::all(split.len()),
-            order: Order::Shuffled,
+            order: match args.order.into() {
+                Order::Blocks(blocks) => Order::Blocks(Blocks { window: args.window, ..blocks }),
+                order => order,
+            },
             batch: args.batch,
             rank: Rank::ALONE,
         },
@@ -213,6 +243,7 @@ fn config(args: &Args, records: &SplitOf) -> anyhow::Result<Config> {
             slack: [(width - crop) as u32, (height - crop) as u32],
             view: View::Random,
             lighting: lit.then(|| Lighting::by_eigenvalue(statistics.eigenvectors, variances)),
+            vary: args.vary.then_some(([width as u32, height as u32], VARY)),
         },
         augment: Augment {
             record: [width, height],
@@ -258,7 +289,8 @@ fn print(report: &Report, consumer: Option<f64>) -> anyhow::Result<()> {
         size(rate.copy_bytes_per_second as u64),
     ))?;
     say(format_args!(
-        "first batch after {:.1} ms, ring of {}",
+        "open after {:.1} ms, first batch {:.1} ms later; ring of {}",
+        report.open_ms,
         report.first_batch_ms,
         size(report.ring_bytes as u64)
     ))?;

@@ -48,6 +48,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
+    alexnet_shard::catch_sigbus();
     let file = if args.run.is_dir() { args.run.join("last.safetensors") } else { args.run.clone() };
     let saved = Saved::read(&file)?;
     let net = &saved.checkpoint.net;

@@ -59,7 +59,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
     }
     if let Some(path) = &args.picture {
         let lighting = Lighting::by_standard_deviation(statistics.eigenvectors, statistics.eigenvalues);
-        let drawer = Drawer { seed: 0, slack: [0, 0], view: View::Random, lighting: Some(lighting) };
+        let drawer =
+            Drawer { seed: 0, slack: [0, 0], view: View::Random, lighting: Some(lighting), vary: None };
         let shifts: Vec<[f32; 3]> = (0..11).map(|position| drawer.draw(0, position).shift).collect();
         portrait(split, &statistics, args.photo, &shifts, path)?;
     }

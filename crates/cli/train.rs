@@ -15,7 +15,7 @@ use clap::Parser;
 
 use crate::device::{Place, Work};
 use crate::initial;
-use crate::input::cores;
+use crate::input::{Check, OrderName, cores};
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
 use crate::records::Recorder;
@@ -77,6 +77,15 @@ pub struct Args {
     /// Loader threads
     #[arg(long, default_value_t = 1)]
     pub loader_threads: usize,
+    /// Order of the photos in an epoch [default: the recipe's, else shuffled]
+    #[arg(long, value_enum)]
+    pub order: Option<OrderName>,
+    /// Test each record's checksum at its first touch
+    #[arg(long, value_enum, default_value = "never")]
+    pub check: Check,
+    /// Read records by pread instead of mapping the files
+    #[arg(long)]
+    pub pread: bool,
     /// Updates between two checkpoints within an epoch
     #[arg(long, default_value_t = 500)]
     pub checkpoint_every: u64,
@@ -107,6 +116,7 @@ pub struct Prepared {
 
 /// Runs the program.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
+    alexnet_shard::catch_sigbus();
     if args.sample {
         return crate::sample::run(&args);
     }
@@ -118,7 +128,8 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
         return crate::profile::run(&args);
     }
     let data = args.data.clone().context("--data is required")?;
-    let set = Arc::new(ShardSet::open(&data, Access::Map)?);
+    let access = if args.pread { Access::Read } else { Access::Map };
+    let set = Arc::new(ShardSet::open(&data, access)?);
     let prepared = prepare(&args, set, recipe(&args)?, None)?;
     if args.dry_run {
         return forecast(&args, &prepared.job).map(|()| Exit::Done);
@@ -135,6 +146,9 @@ fn recipe(args: &Args) -> anyhow::Result<Recipe> {
             return Err(Refusal::new("--batch 0", "a batch needs at least one sample").into());
         }
         recipe.batch = batch;
+    }
+    if let Some(order) = args.order {
+        recipe.input.order = order.into();
     }
     Ok(recipe)
 }
@@ -174,7 +188,7 @@ pub fn prepare(
         recipe,
         seed: args.seed,
         length,
-        records: records.clone(),
+        records: args.check.of(records.clone()),
         subset,
         validation,
         colour: Colour { mean_image, vectors: statistics.0, variances: statistics.1 },
@@ -243,7 +257,7 @@ fn validation(
     let len = train.len();
     if let Some(val) = set.split(Split::Val) {
         let records = Arc::new(SplitOf::new(set.clone(), Split::Val)?);
-        let photos = Photos { records, subset: Subset::all(val.len()) };
+        let photos = Photos { records: args.check.of(records), subset: Subset::all(val.len()) };
         return Ok((Subset::all(len), Some(photos), "val split".into()));
     }
     if !(0.0..1.0).contains(&args.hold_out) {
@@ -255,7 +269,7 @@ fn validation(
         return Ok((Subset::all(len), None, "none".into()));
     }
     let (subset, held) = Subset::hold_out(len, held_out, args.seed);
-    let photos = Photos { records: train.clone(), subset: held };
+    let photos = Photos { records: args.check.of(train.clone()), subset: held };
     Ok((subset, Some(photos), format!("{held_out} of the training photos")))
 }
 

@@ -132,7 +132,7 @@ fn add(total: &mut Stages, after: Stages, before: Stages) {
 }
 
 /// The middle value; the upper of two.
-fn median(values: &mut [f64]) -> f64 {
+pub fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]
 }

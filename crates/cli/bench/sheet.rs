@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use alexnet_load::{Augment, Config, HeapMemory, Layout, Mean, Memory, Output, Pass, Records};
+use alexnet_load::{Augment, Config, HeapMemory, Layout, Mean, Memory, Output, Records, Varied};
 use anyhow::Context;
 use image::{Rgb, RgbImage};
 
@@ -24,12 +24,14 @@ pub fn draw(records: &dyn Records, config: &Config, file: &Path) -> anyhow::Resu
     };
     let [width, height] = augment.crop.map(|side| side as u32);
     let mut sample = HeapMemory::new(augment.sample_bytes());
-    let pass = Pass::new(augment)?;
+    let resized = config.drawer.vary.is_some_and(|(_, vary)| vary.resized_crop.is_some());
+    let varied = Varied::new(augment, resized)?;
+    let mut workspace = varied.workspace();
     let size = |count: u32, side: u32| count * (side + GAP) - GAP;
     let white = Rgb([255; 3]);
     let mut sheet = RgbImage::from_pixel(size(COLUMNS, width), size(DRAWS / COLUMNS, height), white);
     for i in 0..DRAWS {
-        pass.apply(record, &config.drawer.draw(0, u64::from(i)), sample.bytes_mut());
+        varied.apply(record, &config.drawer.draw(0, u64::from(i)), sample.bytes_mut(), &mut workspace);
         let (left, top) = (i % COLUMNS * (width + GAP), i / COLUMNS * (height + GAP));
         for (at, pixel) in sample.bytes().chunks_exact(12).enumerate() {
             let value = |c: usize| {

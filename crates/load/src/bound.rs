@@ -55,11 +55,14 @@ impl Bare {
                 while begin.elapsed() < length {
                     for to in sink.bytes_mut().chunks_exact_mut(out.max(1)) {
                         let record = (first + samples * threads) as u64 % records.len();
-                        let from = &records.record(record, &mut scratch)?[..values];
-                        match self {
-                            Bare::Widen(output) => widen(output, from, to),
-                            Bare::Copy => to.copy_from_slice(from),
-                        }
+                        let mut made = Ok(());
+                        records.guard(record, &mut || {
+                            made = records.record(record, &mut scratch).map(|bytes| match self {
+                                Bare::Widen(output) => widen(output, &bytes[..values], to),
+                                Bare::Copy => to.copy_from_slice(&bytes[..values]),
+                            });
+                        })?;
+                        made?;
                         samples += 1;
                     }
                 }

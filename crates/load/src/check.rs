@@ -50,6 +50,12 @@ impl Records for Checked {
     fn prefetch(&self, i: u64) {
         self.records.prefetch(i);
     }
+    fn resident(&self, i: u64) -> Option<bool> {
+        self.records.resident(i)
+    }
+    fn guard(&self, i: u64, job: &mut dyn FnMut()) -> Result<(), alexnet_shard::Error> {
+        self.records.guard(i, job)
+    }
     fn verify(&self, i: u64, bytes: &[u8]) -> Result<(), alexnet_shard::Error> {
         self.records.verify(i, bytes)
     }

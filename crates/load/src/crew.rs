@@ -12,9 +12,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crossbeam_channel::{Receiver, Sender, select_biased};
 
-use crate::augment::Pass;
+use crate::augment::{Varied, Workspace};
 use crate::error::Error;
 use crate::loader::Config;
+use crate::lookahead::Lookahead;
 use crate::meter::{Meter, Stage};
 use crate::plan::EpochOrder;
 use crate::records::Records;
@@ -25,7 +26,8 @@ use crate::share::{Share, Shared};
 pub(crate) struct Crew<M> {
     records: Arc<dyn Records>,
     config: Config,
-    pass: Pass,
+    varied: Varied,
+    lookahead: Lookahead,
     meter: Arc<Meter>,
     lanes: Box<[RwLock<Lane<M>>]>,
     next: Mutex<Next>,
@@ -36,6 +38,12 @@ pub(crate) struct Crew<M> {
     stopped: Receiver<()>,
     /// Set when an error was delivered or the loader is gone.
     over: AtomicBool,
+}
+
+/// What a thread keeps from sample to sample.
+struct Scratch {
+    record: Vec<u8>,
+    workspace: Workspace,
 }
 
 /// The next batch to be opened.
@@ -54,6 +62,8 @@ struct Lane<M> {
     epoch: u32,
     number: u64,
     order: EpochOrder,
+    /// The order of the next epoch.
+    following: EpochOrder,
     positions: Range<u64>,
     /// What comes after it: to be prefetched.
     due: (EpochOrder, Range<u64>),
@@ -66,7 +76,7 @@ impl<M: Memory> Crew<M> {
     pub fn new(
         records: Arc<dyn Records>,
         config: Config,
-        pass: Pass,
+        varied: Varied,
         meter: Arc<Meter>,
         free_slots: Receiver<Slot<M>>,
         finished: Sender<Result<Slot<M>, Error>>,
@@ -81,6 +91,7 @@ impl<M: Memory> Crew<M> {
                 epoch,
                 number,
                 order,
+                following: order,
                 positions: 0..0,
                 due: (order, 0..0),
                 complete: AtomicBool::new(false),
@@ -92,9 +103,10 @@ impl<M: Memory> Crew<M> {
             next: Mutex::new(Next { sequence: 0, epoch, number, order }),
             delivered: Mutex::new(0),
             over: AtomicBool::new(false),
+            lookahead: Lookahead::default(),
             records,
             config,
-            pass,
+            varied,
             meter,
             free_slots,
             finished,
@@ -105,7 +117,8 @@ impl<M: Memory> Crew<M> {
     /// The life of one thread.
     pub fn work(&self) {
         let [width, height] = self.config.augment.record;
-        let mut scratch = Vec::with_capacity(width * height * 3);
+        let mut scratch =
+            Scratch { record: Vec::with_capacity(width * height * 3), workspace: self.varied.workspace() };
         let mut sequence = 0;
         while !self.over.load(Ordering::Relaxed) {
             let lane = read(self.lane(sequence));
@@ -155,15 +168,22 @@ impl<M: Memory> Crew<M> {
         slot.number = next.number;
         slot.positions = positions.clone();
         slot.global = global.end - global.start;
+        if sequence == 0 {
+            // Nobody asked for the first batch while making the one before.
+            for (index, position) in positions.clone().enumerate() {
+                self.lookahead.due(&*self.records, index, || next.order.record(position));
+            }
+        }
         // The lane is empty: it held the batch a whole ring ago, and a slot is free only if that was delivered.
         let mut lane = write(self.lane(sequence));
         lane.sequence = Some(sequence);
         (lane.epoch, lane.number, lane.order) = (next.epoch, next.number, next.order);
+        lane.following = plan.epoch(next.epoch.saturating_add(1));
         lane.positions = positions;
         lane.due = if next.number + 1 < plan.batches() {
             (next.order, plan.positions(next.number + 1))
         } else {
-            (plan.epoch(next.epoch + 1), plan.positions(0))
+            (lane.following, plan.positions(0))
         };
         *lane.complete.get_mut() = count == 0;
         Shared::open(&mut lane.shared, slot, count);
@@ -185,7 +205,7 @@ impl<M: Memory> Crew<M> {
     }
 
     /// Makes samples of a batch until none is left to claim. True if one of them was the last to be finished.
-    fn make_all(&self, lane: &Lane<M>, shared: &Shared<M>, scratch: &mut Vec<u8>) -> bool {
+    fn make_all(&self, lane: &Lane<M>, shared: &Shared<M>, scratch: &mut Scratch) -> bool {
         let (mut complete, mut made) = (false, 0);
         while let Some(mut share) = shared.claim() {
             let result = catch_unwind(AssertUnwindSafe(|| self.make(lane, &mut share, scratch)))
@@ -206,27 +226,41 @@ impl<M: Memory> Crew<M> {
         complete
     }
 
-    fn make(&self, lane: &Lane<M>, share: &mut Share<'_>, scratch: &mut Vec<u8>) -> Result<(), Error> {
+    fn make(&self, lane: &Lane<M>, share: &mut Share<'_>, scratch: &mut Scratch) -> Result<(), Error> {
+        let position = lane.positions.start + share.index as u64;
         let (order, due) = &lane.due;
         let next = due.start + share.index as u64;
         if next < due.end {
-            self.records.prefetch(order.record(next));
+            self.lookahead.due(&*self.records, share.index, || order.record(next));
         }
-        let position = lane.positions.start + share.index as u64;
+        if let Some(far) = lane.order.ahead(&lane.following, position) {
+            self.lookahead.due(&*self.records, share.index, || far);
+        }
         let record = lane.order.record(position);
-        let name = || self.records.name(record);
-        *share.sample = Sample { record, draw: self.config.drawer.draw(lane.epoch, position) };
+        let draw = self.config.drawer.draw(lane.epoch, position);
+        *share.sample = Sample { record, draw };
+        let mut made = Ok(());
+        let guarded = self.records.guard(record, &mut || made = self.fill(share, scratch));
+        // What came of a file that failed meanwhile, an error too, is no news.
+        guarded.map_err(|source| self.unreadable(record, source)).and(made)
+    }
+
+    /// Label and pixels of a sample whose record and draw are known.
+    fn fill(&self, share: &mut Share<'_>, scratch: &mut Scratch) -> Result<(), Error> {
+        let Sample { record, draw } = &*share.sample;
+        let record = *record;
         *share.label = self.records.label(record).unwrap_or(NO_LABEL);
         if self.config.labelled && *share.label == NO_LABEL {
-            return Err(Error::Unlabelled { record, name: name() });
+            return Err(Error::Unlabelled { record, name: self.records.name(record) });
         }
-        let bytes = self.records.record(record, scratch).map_err(|source| Error::Record {
-            record,
-            name: name(),
-            source,
-        })?;
-        self.pass.apply(bytes, &share.sample.draw, share.pixels);
+        let bytes =
+            self.records.record(record, &mut scratch.record).map_err(|e| self.unreadable(record, e))?;
+        self.varied.apply(bytes, draw, share.pixels, &mut scratch.workspace);
         Ok(())
+    }
+
+    fn unreadable(&self, record: u64, source: alexnet_shard::Error) -> Error {
+        Error::Record { record, name: self.records.name(record), source }
     }
 
     /// Hands on every batch that is complete and whose turn it is.

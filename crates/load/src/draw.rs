@@ -5,6 +5,8 @@
 
 use alexnet_rng::{Purpose, Stream};
 
+use crate::vary::{Rect, Tint, Vary};
+
 /// What is done to one sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Draw {
@@ -16,6 +18,12 @@ pub struct Draw {
     pub mirror: bool,
     /// What lighting adds to red, green and blue, in grey levels.
     pub shift: [f32; 3],
+    /// The part of the record that is resized to the crop, instead of the crop at `left` and `top`.
+    pub part: Option<Rect>,
+    /// What is done to the colours.
+    pub tint: Option<Tint>,
+    /// What is set to zero in the finished sample.
+    pub hole: Option<Rect>,
 }
 
 /// PCA lighting (paper, section 4.1): adds `Σ_i z_i · amplitude_i · vector_i` to every pixel of a sample, with one
@@ -64,6 +72,8 @@ pub enum View {
     Random,
     /// The centre crop, `⌊(size − crop) / 2⌋` from the top and left, never mirrored.
     Centre,
+    /// One of the ten views that the paper averages at test time (section 4.1), by number: see [`Drawer::ten_views`].
+    Nth(u8),
 }
 
 /// Draws for records of one size.
@@ -77,23 +87,42 @@ pub struct Drawer {
     pub view: View,
     /// Lighting, if any; used with [`View::Random`] only.
     pub lighting: Option<Lighting>,
+    /// Record width and height, and what is drawn past the paper; used with [`View::Random`] only.
+    pub vary: Option<([u32; 2], Vary)>,
 }
 
 impl Drawer {
     /// The draw for the sample at `position` of `epoch`.
     pub fn draw(&self, epoch: u32, position: u64) -> Draw {
         let [x, y] = self.slack;
-        if self.view == View::Centre {
-            return Draw { left: x / 2, top: y / 2, ..Draw::default() };
+        match self.view {
+            View::Random => {}
+            View::Centre => return Draw { left: x / 2, top: y / 2, ..Draw::default() },
+            View::Nth(n) => return Drawer::ten_views(self.slack)[usize::from(n % 10)],
         }
-        let stream = |purpose| Stream::new(self.seed, epoch, position, purpose);
-        let crop = stream(Purpose::Crop);
+        let stream = |purpose, position| Stream::new(self.seed, epoch, position, purpose);
+        let (record, vary) = self.vary.unwrap_or(([0, 0], Vary::NONE));
+        let first = position - position % u64::from(vary.crops_shared.max(1));
+        let crop = stream(Purpose::Crop, first);
         Draw {
             left: crop.below(0, x + 1),
             top: crop.below(1, y + 1),
-            mirror: stream(Purpose::Mirror).coin(0),
-            shift: self.lighting.map_or([0.0; 3], |l| l.shift(&stream(Purpose::Lighting))),
+            mirror: stream(Purpose::Mirror, first).coin(0),
+            shift: self.lighting.map_or([0.0; 3], |l| l.shift(&stream(Purpose::Lighting, position))),
+            part: vary.resized_crop.map(|c| c.draw(&stream(Purpose::Area, position), record)),
+            tint: vary.jitter.map(|j| j.draw(&stream(Purpose::Jitter, position))),
+            hole: (vary.erasing)
+                .and_then(|e| e.draw(&stream(Purpose::Erase, position), [record[0] - x, record[1] - y])),
         }
+    }
+
+    /// The ten views of a record: the corners from the top left by rows, the centre, and then the same mirrored.
+    pub fn ten_views([x, y]: [u32; 2]) -> [Draw; 10] {
+        let places = [[0, 0], [x, 0], [0, y], [x, y], [x / 2, y / 2]];
+        std::array::from_fn(|n| {
+            let [left, top] = places[n % 5];
+            Draw { left, top, mirror: n >= 5, ..Draw::default() }
+        })
     }
 }
 
@@ -107,7 +136,7 @@ mod tests {
     );
 
     fn drawer(lighting: Lighting) -> Drawer {
-        Drawer { seed: 1, slack: [32, 32], view: View::Random, lighting: Some(lighting) }
+        Drawer { seed: 1, slack: [32, 32], view: View::Random, lighting: Some(lighting), vary: None }
     }
 
     /// RMS shifts per channel that the two conventions cause: 7.4/7.2/7.7 grey levels for the code.
@@ -149,7 +178,37 @@ mod tests {
 
     #[test]
     fn centre_is_floor_of_half_the_slack() {
-        let drawer = Drawer { seed: 9, slack: [33, 8], view: View::Centre, lighting: None };
-        assert_eq!(drawer.draw(0, 5), Draw { left: 16, top: 4, mirror: false, shift: [0.0; 3] });
+        let drawer = Drawer { seed: 9, slack: [33, 8], view: View::Centre, lighting: None, vary: None };
+        assert_eq!(drawer.draw(0, 5), Draw { left: 16, top: 4, ..Draw::default() });
+    }
+
+    /// As in 2012: 32 photos in a row share place and mirror, each has its own light; the first of them has what it
+    /// would have alone.
+    #[test]
+    fn crops_may_be_shared() {
+        let (vectors, variances) = KRIZHEVSKY;
+        let alone = drawer(Lighting::by_standard_deviation(vectors, variances));
+        let shared = Drawer { vary: Some(([256, 256], Vary { crops_shared: 32, ..Vary::NONE })), ..alone };
+        for position in 0..96 {
+            let (draw, first) = (shared.draw(1, position), alone.draw(1, position / 32 * 32));
+            assert_eq!((draw.left, draw.top, draw.mirror), (first.left, first.top, first.mirror));
+            assert_eq!(draw.shift, alone.draw(1, position).shift);
+        }
+        assert_ne!(shared.draw(1, 31).left, shared.draw(1, 32).left);
+    }
+
+    /// torchvision's `ten_crop` for 256 and 224, in its order but for the centre, which is fifth in both.
+    #[test]
+    fn ten_views_are_the_corners_and_the_centre_and_their_mirrors() {
+        let views = Drawer::ten_views([32, 32]);
+        let places = views.map(|d| (d.left, d.top));
+        assert_eq!(places[..5], [(0, 0), (32, 0), (0, 32), (32, 32), (16, 16)]);
+        assert_eq!(places[..5], places[5..]);
+        assert_eq!(
+            views.map(|d| d.mirror),
+            [false, false, false, false, false, true, true, true, true, true]
+        );
+        let drawer = Drawer { seed: 9, slack: [32, 32], view: View::Nth(7), lighting: None, vary: None };
+        assert_eq!(drawer.draw(3, 99), views[7]);
     }
 }

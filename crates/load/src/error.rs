@@ -22,6 +22,9 @@ pub enum Error {
     /// There is nothing to load, or the batch is empty.
     #[error("{0}")]
     Empty(&'static str),
+    /// A range of draws is impossible.
+    #[error("cannot draw {0}")]
+    Vary(String),
     /// A record could not be read.
     #[error("sample {record} ({name}): {source}")]
     Record {
@@ -54,6 +57,9 @@ impl Error {
         let text = match self {
             Error::Crop { .. } => "choose a smaller crop, or pack larger records",
             Error::Empty(_) => "give a batch of at least 1, and a split that has photos",
+            Error::Vary(_) => {
+                "areas are shares from above 0 to 1, ratios positive, each from the least to the largest"
+            }
             Error::Record { .. } => "`imagenet-pack verify` finds every damaged byte of a set",
             Error::Unlabelled { .. } => "pack the photos with the devkit that knows their labels",
             Error::Threads(_) => "ask for fewer threads",

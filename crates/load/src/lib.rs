@@ -18,7 +18,7 @@
 //! let all = Subset::all(records.len());
 //! let config = Config {
 //!     plan: Plan { seed: 2012, subset: all, order: Order::Shuffled, batch: 2, rank: Rank::ALONE },
-//!     drawer: Drawer { seed: 2012, slack: [32, 32], view: View::Random, lighting: None },
+//!     drawer: Drawer { seed: 2012, slack: [32, 32], view: View::Random, lighting: None, vary: None },
 //!     augment: Augment {
 //!         record: [256, 256],
 //!         crop: [224, 224],
@@ -61,22 +61,41 @@
 //! #     Ok(())
 //! # }
 //! ```
-// `augment/{lanes,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
+//!
+//! | what | where | default |
+//! | --- | --- | --- |
+//! | full shuffle, block shuffle for sets larger than memory, as stored | [`Order`], [`Blocks`] | full shuffle |
+//! | crop, mirror, lighting in both conventions; centre; the ten views of a test | [`Drawer`], [`View`] | random |
+//! | shared crops as in 2012, resized crops, tints, holes, each with its source | [`Vary`] | none |
+//! | mean by channel, aligned image or centre of one; u8, bf16, f16, f32; NCHW, NHWC; raw records with draws | [`Augment`] | |
+//! | ranks, resume, any number of threads and slots | [`Plan`], [`Config`] | |
+//! | checksums at first touch | [`Checked`] | off |
+//!
+//! A record that cannot be read (a damaged file, one cut short, a worker's panic) ends the stream with an error that
+//! names file and record. For files that are mapped, programs ask for that with [`alexnet_shard::catch_sigbus`].
+//!
+//! No memory depends on the number of samples (but for one bit each in [`Checked`]); the ring is all that is allocated,
+//! and nothing is once it runs.
+// `augment/{lanes,stage,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
 
 mod augment;
+mod blocks;
 mod bound;
 mod check;
 mod crew;
 mod draw;
 mod error;
 mod loader;
+mod lookahead;
 mod meter;
 mod plan;
 mod records;
 mod ring;
 mod share;
+mod vary;
 
-pub use augment::{Augment, Layout, Mean, Output, Pass, Path};
+pub use augment::{Augment, Layout, Mean, Output, Pass, Path, Varied, Workspace};
+pub use blocks::Blocks;
 pub use bound::Bare;
 pub use check::Checked;
 pub use draw::{Draw, Drawer, LIGHTING_STRENGTH, Lighting, View};
@@ -86,3 +105,4 @@ pub use meter::Stages;
 pub use plan::{EpochOrder, Order, Plan, Rank, Subset};
 pub use records::{NoSplit, Records, SplitOf};
 pub use ring::{ALIGNMENT, Batch, HeapMemory, Memory, NO_LABEL, Sample};
+pub use vary::{Adjust, Erasing, Jitter, Rect, ResizedCrop, Tint, Vary};

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use crate::augment::{Augment, Pass};
+use crate::augment::{Augment, Varied};
 use crate::crew::Crew;
 use crate::draw::Drawer;
 use crate::error::Error;
@@ -18,6 +18,7 @@ use crate::meter::{Meter, Stage, Stages};
 use crate::plan::Plan;
 use crate::records::Records;
 use crate::ring::{Batch, HeapMemory, Memory, Slot};
+use crate::vary::Vary;
 
 /// All that decides which batches a loader delivers, and with how many threads.
 #[derive(Clone, Debug)]
@@ -76,7 +77,9 @@ impl<M: Memory> Loader<M> {
         config: Config,
         mut memory: impl FnMut(usize) -> M,
     ) -> Result<Self, Error> {
-        let pass = Pass::new(config.augment.clone())?;
+        let vary = config.drawer.vary.map_or(Vary::NONE, |(_, vary)| vary);
+        vary.check()?;
+        let varied = Varied::new(config.augment.clone(), vary.resized_crop.is_some())?;
         if config.plan.batch == 0 {
             return Err(Error::Empty("a batch needs at least one sample"));
         }
@@ -96,7 +99,7 @@ impl<M: Memory> Loader<M> {
         let (stop, stopped) = bounded(1);
         let meter = Arc::new(Meter::default());
         let threads = config.threads.max(1);
-        let crew = Crew::new(records, config, pass, meter.clone(), free_slots, finished, stopped);
+        let crew = Crew::new(records, config, varied, meter.clone(), free_slots, finished, stopped);
         let crew = Arc::new(crew);
         let start = |i| {
             let crew = crew.clone();

@@ -7,6 +7,9 @@
 use std::ops::Range;
 
 use alexnet_rng::{Permutation, Purpose};
+use serde::{Deserialize, Serialize};
+
+use crate::blocks::{BlockOrder, Blocks};
 
 /// The records of a split that take part, numbered `0 .. len`.
 #[derive(Clone, Copy, Debug)]
@@ -56,10 +59,15 @@ impl Subset {
 }
 
 /// In which order an epoch visits the samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// A permutation of the whole subset, another one each epoch.
+    #[default]
     Shuffled,
+    /// Blocks of records that lie side by side, in random order, mixed within a moving window: for sets larger than
+    /// memory. The disk reads from end to end of each block.
+    Blocks(Blocks),
     /// As stored; for evaluation and for measuring disks.
     Sequential,
 }
@@ -118,11 +126,16 @@ impl Plan {
 
     /// The order of one epoch, ready to be asked for many positions.
     pub fn epoch(&self, epoch: u32) -> EpochOrder {
-        let permutation = match self.order {
-            Order::Sequential => None,
-            Order::Shuffled => Some(Permutation::new(self.seed, epoch, Purpose::Order, self.subset.len())),
+        let way = match self.order {
+            Order::Sequential => Way::Sequential,
+            Order::Shuffled => {
+                Way::Shuffled(Permutation::new(self.seed, epoch, Purpose::Order, self.subset.len()))
+            }
+            Order::Blocks(blocks) => {
+                Way::Blocks(BlockOrder::new(blocks, self.seed, epoch, self.subset.len()))
+            }
         };
-        EpochOrder { subset: self.subset, permutation }
+        EpochOrder { subset: self.subset, way }
     }
 }
 
@@ -130,16 +143,45 @@ impl Plan {
 #[derive(Clone, Copy, Debug)]
 pub struct EpochOrder {
     subset: Subset,
-    permutation: Option<Permutation>,
+    way: Way,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Sequential,
+    Shuffled(Permutation),
+    Blocks(BlockOrder),
 }
 
 impl EpochOrder {
     /// The record at `position` of the epoch.
     pub fn record(&self, position: u64) -> u64 {
-        self.subset.record(match &self.permutation {
-            None => position,
-            Some(permutation) => permutation.at(position),
+        self.subset.record(match &self.way {
+            Way::Sequential => position,
+            Way::Shuffled(permutation) => permutation.at(position),
+            Way::Blocks(blocks) => blocks.at(position),
         })
+    }
+
+    /// A record to be asked for while the one at `position` is used, far ahead of its use, if this order wants that:
+    /// records of the next window, block by block, so that the disk sees whole blocks. In an epoch's last window it is
+    /// the `following` epoch's first.
+    pub(crate) fn ahead(&self, following: &EpochOrder, position: u64) -> Option<u64> {
+        let Way::Blocks(blocks) = &self.way else { return None };
+        let order = match blocks.ahead(position) {
+            Ok(i) => return Some(self.subset.record(i)),
+            Err(past) => following.way.blocks()?.unmixed_below(past)?,
+        };
+        Some(self.subset.record(order))
+    }
+}
+
+impl Way {
+    fn blocks(&self) -> Option<&BlockOrder> {
+        match self {
+            Way::Blocks(blocks) => Some(blocks),
+            Way::Sequential | Way::Shuffled(_) => None,
+        }
     }
 }
 
@@ -188,6 +230,52 @@ mod tests {
                 .collect();
             prop_assert_eq!(all.len() as u64, len);
         }
+    }
+
+    proptest! {
+        #[test]
+        fn block_orders_visit_every_record_once(
+            len in 1u64..700, records in 1u32..40, window in 1u32..9, epoch in 0u32..3
+        ) {
+            let order = Order::Blocks(Blocks { records, window });
+            let epoch = Plan { order, ..plan(len, 10, Rank::ALONE) }.epoch(epoch);
+            let seen: BTreeSet<u64> = (0..len).map(|p| epoch.record(p)).collect();
+            prop_assert!(seen.iter().copied().eq(0..len));
+            // What is asked for ahead is what comes a window later, each once, and then the next epoch's beginning.
+            let window = (u64::from(records).min(len) * u64::from(window)).min(len);
+            let following = Plan { order, ..plan(len, 10, Rank::ALONE) }.epoch(9);
+            let ahead = |from, to| -> BTreeSet<u64> {
+                (from..to).filter_map(|p| epoch.ahead(&following, p)).collect()
+            };
+            if len / window > 1 {
+                let later: BTreeSet<u64> = (window..len).map(|p| epoch.record(p)).collect();
+                prop_assert_eq!(ahead(0, len - window), later);
+                let next: BTreeSet<u64> = (0..window).map(|p| following.record(p)).collect();
+                prop_assert_eq!(ahead(len - window, len), next);
+            }
+        }
+    }
+
+    /// Fourteen million records: constant time and memory, far in.
+    #[test]
+    fn a_late_position_is_reached_directly() {
+        let order = Order::Blocks(Blocks::default());
+        let plan = Plan { order, ..plan(14_197_122, 128, Rank::ALONE) };
+        for batch in [0, 1, plan.batches() / 2, plan.batches() - 1] {
+            let epoch = plan.epoch(89);
+            assert!(plan.positions(batch).all(|p| epoch.record(p) < 14_197_122));
+        }
+    }
+
+    /// Whole blocks are asked for from end to end.
+    #[test]
+    fn the_disk_sees_runs() {
+        let order = Order::Blocks(Blocks { records: 16, window: 8 });
+        let epoch = Plan { order, ..plan(1600, 10, Rank::ALONE) }.epoch(2);
+        let ahead: Vec<u64> = (0..1600 - 128).filter_map(|p| epoch.ahead(&epoch, p)).collect();
+        assert_eq!(ahead.len(), 1600 - 128);
+        let breaks = ahead.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+        assert!(breaks <= ahead.len() / 16, "{breaks} breaks in {} records", ahead.len());
     }
 
     #[test]

@@ -23,6 +23,18 @@ pub trait Records: Send + Sync {
     fn record<'a>(&'a self, i: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], alexnet_shard::Error>;
     /// Says that record `i` is due soon.
     fn prefetch(&self, i: u64);
+    /// Whether record `i` is in memory already; nothing if that cannot be told.
+    fn resident(&self, i: u64) -> Option<bool> {
+        let _ = i;
+        None
+    }
+    /// Runs `job`, which asks for record `i` or its label and reads what it gets; nothing that it read means anything
+    /// after an error. Records that cannot fail under a reader need not do more than that.
+    fn guard(&self, i: u64, job: &mut dyn FnMut()) -> Result<(), alexnet_shard::Error> {
+        let _ = i;
+        job();
+        Ok(())
+    }
     /// Compares `bytes`, read as record `i`, with its checksum, if there is one.
     fn verify(&self, i: u64, bytes: &[u8]) -> Result<(), alexnet_shard::Error> {
         let _ = (i, bytes);
@@ -80,13 +92,27 @@ impl Records for SplitOf {
         self.split().label(i)
     }
     fn name(&self, i: u64) -> String {
-        self.split().name(i).to_owned()
+        // Asked for errors about files that are no longer what they were, too.
+        let Some((shard, within)) = self.split().locate(i) else { return "no such record".into() };
+        shard.guard(within, || shard.name(within).to_owned()).unwrap_or_else(|_| "its name is lost".into())
     }
     fn record<'a>(&'a self, i: u64, scratch: &'a mut Vec<u8>) -> Result<&'a [u8], alexnet_shard::Error> {
         self.split().record(i, scratch)
     }
     fn prefetch(&self, i: u64) {
         self.split().prefetch(i);
+    }
+    fn resident(&self, i: u64) -> Option<bool> {
+        self.split().resident(i)
+    }
+    fn guard(&self, i: u64, job: &mut dyn FnMut()) -> Result<(), alexnet_shard::Error> {
+        match self.split().locate(i) {
+            Some((shard, within)) => shard.guard(within, job),
+            None => {
+                job();
+                Ok(())
+            }
+        }
     }
     fn verify(&self, i: u64, bytes: &[u8]) -> Result<(), alexnet_shard::Error> {
         let Some((shard, within)) = self.split().locate(i) else { return Ok(()) };

@@ -50,7 +50,7 @@ fn config(output: Output) -> Config {
             batch: BATCH,
             rank: Rank::ALONE,
         },
-        drawer: Drawer { seed: 5, slack: [2, 2], view: View::Random, lighting: Some(lighting) },
+        drawer: Drawer { seed: 5, slack: [2, 2], view: View::Random, lighting: Some(lighting), vary: None },
         augment: Augment {
             record: [SIZE, SIZE],
             crop: [16, 16],

@@ -31,7 +31,8 @@ fn nothing_is_read_past_a_record() {
                 };
                 let pass = Pass::on(path, augment).expect("a sound configuration");
                 for mirror in [false, true] {
-                    let draw = Draw { left: 64 - width as u32, top: 56, mirror, shift: [0.0; 3] };
+                    let draw =
+                        Draw { left: 64 - width as u32, top: 56, mirror, shift: [0.0; 3], ..Draw::default() };
                     let mut out = vec![0u64; width * 8 * 3 * output.bytes() / 8];
                     pass.apply(record, &draw, bytemuck::cast_slice_mut(&mut out));
                     assert!(out.iter().all(|&word| word == out[0]), "{} {output:?}", path.name());

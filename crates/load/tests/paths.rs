@@ -50,7 +50,7 @@ fn case() -> impl Strategy<Value = (Augment, Vec<u8>, Draw)> {
             let record = [width + x, height + y];
             let bytes = prop::collection::vec(any::<u8>(), record[0] * record[1] * 3);
             let draw = (0..=x as u32, 0..=y as u32, any::<bool>(), three())
-                .prop_map(|(left, top, mirror, shift)| Draw { left, top, mirror, shift });
+                .prop_map(|(left, top, mirror, shift)| Draw { left, top, mirror, shift, ..Draw::default() });
             (Just([width, height]), Just(record), mean(record[0] * record[1]), three(), bytes, draw)
         })
         .prop_map(|(crop, record, mean, scale, bytes, draw)| {
@@ -127,7 +127,8 @@ fn the_usual_crops_too() {
                 let augment = Augment { record: [256, 256], crop, mean: mean.clone(), scale, output, layout };
                 let last = (256 - crop[0]) as u32;
                 for mirror in [false, true] {
-                    let draw = Draw { left: last, top: last, mirror, shift: [-3.25, 0.7, 11.9] };
+                    let draw =
+                        Draw { left: last, top: last, mirror, shift: [-3.25, 0.7, 11.9], ..Draw::default() };
                     let want = made(&augment, 0, |out| augment.apply(&record, &draw, out));
                     for path in Path::available() {
                         let pass = Pass::on(path, augment.clone()).expect("a sound configuration");

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use alexnet_load::{
-    Augment, Config, Drawer, Error, HeapMemory, Layout, Lighting, Loader, Mean, Memory, Order, Output, Plan,
-    Rank, Records, Subset, View,
+    Augment, Blocks, Config, Drawer, Error, HeapMemory, Layout, Lighting, Loader, Mean, Memory, Order,
+    Output, Plan, Rank, Records, Subset, View,
 };
 
 const SIZE: usize = 20;
@@ -56,7 +56,7 @@ fn config(len: u64, output: Output, layout: Layout) -> Config {
             batch: 16,
             rank: Rank::ALONE,
         },
-        drawer: Drawer { seed: 11, slack: [6, 6], view: View::Random, lighting: Some(lighting) },
+        drawer: Drawer { seed: 11, slack: [6, 6], view: View::Random, lighting: Some(lighting), vary: None },
         augment: Augment {
             record: [SIZE, SIZE],
             crop: [14, 14],
@@ -132,6 +132,25 @@ fn resuming_gives_the_rest_of_the_stream() {
     for start in [(0, 0), (0, 3), (0, 4), (1, 0), (1, 2)] {
         let skipped = (start.0 as usize) * 5 + start.1 as usize;
         assert_eq!(whole[skipped..], stream(75, Config { start, ..config.clone() }));
+    }
+}
+
+/// The same holds for every order.
+#[test]
+fn orders_are_the_same_for_threads_ranks_and_resume() {
+    for order in [Order::Sequential, Order::Blocks(Blocks { records: 4, window: 5 })] {
+        let mut config = config(75, Output::U8, Layout::Nhwc);
+        config.plan.order = order;
+        let whole = stream(75, config.clone());
+        assert_eq!(whole, stream(75, Config { threads: 3, slots: 5, ..config.clone() }));
+        assert_eq!(whole[7..], stream(75, Config { start: (1, 2), ..config.clone() }));
+        let rank = |rank| {
+            let plan = Plan { rank: Rank { rank, count: 2 }, ..config.plan };
+            stream(75, Config { plan, ..config.clone() })
+        };
+        for ((all, first), second) in whole.iter().zip(rank(0)).zip(rank(1)) {
+            assert_eq!(all.3, [first.3, second.3].concat());
+        }
     }
 }
 

@@ -21,7 +21,7 @@ mod permutation;
 mod philox;
 mod stream;
 
-pub use normal::standard_normal_quantile;
+pub use normal::{exp, ln, standard_normal_quantile};
 pub use permutation::Permutation;
 pub use philox::philox4x32_10;
 pub use stream::{Purpose, Stream};

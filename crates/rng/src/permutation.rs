@@ -28,6 +28,14 @@ impl Permutation {
         }
     }
 
+    /// The permutation of `0 .. len` that `(seed, epoch, part, purpose)` names: one of many in an epoch.
+    pub fn part(seed: u64, epoch: u32, purpose: Purpose, part: u64, len: u64) -> Self {
+        Permutation {
+            stream: Stream::new(seed, epoch, part, purpose),
+            ..Permutation::new(seed, epoch, purpose, len)
+        }
+    }
+
     /// How many values are permuted.
     pub fn len(&self) -> u64 {
         self.len

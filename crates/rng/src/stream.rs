@@ -31,6 +31,18 @@ pub enum Purpose {
     Sample = 9,
     /// Order of the entries when packing with a shuffle seed; index 0.
     PackOrder = 10,
+    /// Order of the blocks of an epoch; index 0.
+    Blocks = 11,
+    /// Order within a window of blocks; index = window.
+    Window = 12,
+    /// Where the first block of an epoch begins; index 0.
+    Rotation = 13,
+    /// Place, area and ratio of a resized crop; index = position in the epoch.
+    Area = 14,
+    /// Brightness, contrast, saturation and their order; index = position in the epoch.
+    Jitter = 15,
+    /// Whether and where a rectangle is erased; index = position in the epoch.
+    Erase = 16,
 }
 
 /// A stream of random words, addressed by position. Copying it is free; it has no state.

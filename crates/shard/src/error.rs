@@ -28,6 +28,8 @@ pub enum Error {
     Checksum { path: PathBuf, offset: u64, what: String, stored: u32, found: u32 },
     #[error("{}: record {record} asked for, but there are {count}", .path.display())]
     OutOfRange { path: PathBuf, record: u64, count: u64 },
+    #[error("{} shrank or failed while record {record} was read from its mapping", .path.display())]
+    Torn { path: PathBuf, record: u64 },
     #[error("{}: {problem}", .path.display())]
     Manifest { path: PathBuf, problem: String },
     #[error("{} does not belong to the set: {problem}", .path.display())]
@@ -75,6 +77,10 @@ impl Error {
             | Error::Checksum { .. } => {
                 "run `imagenet-pack verify` to see all the damage; copy the file again, or remove it and \
                  manifest.json and run the same imagenet-pack command, which packs what is missing"
+            }
+            Error::Torn { .. } => {
+                "shards must stay as they were written: see who changes the folder and whether its disk is sound, then run \
+                 `imagenet-pack verify`"
             }
             Error::OutOfRange { .. } => "records are numbered from 0",
             Error::Manifest { .. } | Error::Stranger { .. } => {

@@ -244,6 +244,12 @@ impl SplitSet {
         }
     }
 
+    /// Whether record `i` is in memory already; nothing if that cannot be told.
+    pub fn resident(&self, i: u64) -> Option<bool> {
+        let (shard, i) = self.locate(i)?;
+        shard.resident(i)
+    }
+
     /// Compares record `i` with its checksum.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use crate::content::{self, Content};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::file::read_exact_at;
+use crate::guard::guard;
 use crate::header::{HEADER_BYTES, Header};
 use crate::index::{self, Section, Sections, UNKNOWN_LABEL, u32_at, u64_at};
 use crate::map::Mapping;
@@ -223,6 +224,26 @@ impl Shard {
         if let (Bytes::Map(map), Ok(place)) = (&self.bytes, self.place(i)) {
             map.will_need(place.start as usize..place.end as usize);
         }
+    }
+
+    /// Whether record `i` is in memory already, judged by the page in its middle; nothing if that cannot be told.
+    pub fn resident(&self, i: u64) -> Option<bool> {
+        let place = self.place(i).ok()?;
+        match &self.bytes {
+            Bytes::Map(map) => map.resident(((place.start + place.end) / 2) as usize),
+            Bytes::Read(..) => None,
+        }
+    }
+
+    /// Runs `job`, which reads record `i` or what the index says of it. With [`catch_sigbus`](crate::catch_sigbus), a
+    /// mapped file that shrinks or fails meanwhile is an error; nothing that `job` made then means anything.
+    ///
+    /// # Errors
+    /// If the file could not be read, now or in an earlier guard.
+    #[inline]
+    pub fn guard<T>(&self, i: u64, job: impl FnOnce() -> T) -> Result<T, Error> {
+        let Bytes::Map(map) = &self.bytes else { return Ok(job()) };
+        guard(map, map.torn(), job).ok_or_else(|| Error::Torn { path: self.path.clone(), record: i })
     }
 
     /// Compares record `i` with its checksum.

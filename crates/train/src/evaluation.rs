@@ -73,6 +73,7 @@ pub fn evaluate<B: Backend>(
             slack: [(width - crop_width) as u32, (height - crop_height) as u32],
             view: View::Centre,
             lighting: None,
+            vary: None,
         },
         augment: augment.clone(),
         start: (0, 0),

@@ -72,7 +72,9 @@ impl Feed {
         mut config: Config,
     ) -> Result<Self, Error> {
         config.augment.check()?;
-        if !network.augments() {
+        // Resizing, tints and holes are the loader's own: no backend makes them of raw records.
+        let varied = config.drawer.vary.is_some_and(|(_, vary)| vary.pixels());
+        if varied || !network.augments() {
             return Ok(Feed::Finished(Loader::new(records, config)?));
         }
         network.prepare_records(augmentation(&config.augment))?;

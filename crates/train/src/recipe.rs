@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use alexnet_load::{Order, Vary};
 use alexnet_net::Net;
 
 use serde::{Deserialize, Serialize};
@@ -45,7 +46,7 @@ fn is_zero(x: &f32) -> bool {
 }
 
 /// How pixels become inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
     /// What is subtracted.
@@ -57,6 +58,19 @@ pub struct Input {
     /// Which part of a photo is trained on.
     #[serde(default, skip_serializing_if = "ViewKind::is_random")]
     pub view: ViewKind,
+    /// In which order an epoch visits the photos: `"shuffled"`, `"sequential"`, or `{ blocks = { records = 16, window =
+    /// 512 } }`.
+    #[serde(default, skip_serializing_if = "is_shuffled")]
+    pub order: Order,
+    /// What is drawn past the paper: see [`alexnet_load::Vary`] for its keys and their sources. `crops_shared = 32` is
+    /// what the 2012 code did.
+    #[serde(default, skip_serializing_if = "Vary::is_none")]
+    pub vary: Vary,
+}
+
+// serde hands a reference.
+fn is_shuffled(order: &Order) -> bool {
+    *order == Order::Shuffled
 }
 
 /// Which part of a photo is trained on.
@@ -152,6 +166,7 @@ impl Recipe {
                 return Err(format!("factors of {} and {} for {layer}", factor.weights, factor.biases));
             }
         }
+        self.input.vary.check().map_err(|e| e.to_string())?;
         self.schedule.check()
     }
 
@@ -192,6 +207,22 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn order_and_draws_past_the_paper_are_keys_of_the_input() {
+        let text = Recipe::find("modern").unwrap().to_toml();
+        assert!(!text.contains("order") && !text.contains("vary"), "recipes of old must keep their text");
+        let add = "[input]\norder = { blocks = { window = 64 } }\nvary = { crops_shared = 32, jitter = { contrast = 0.4 }, \
+                   resized_crop = {} }";
+        let recipe = Recipe::parse(&text.replace("[input]", add), "a test").unwrap();
+        let blocks = alexnet_load::Blocks { window: 64, ..Default::default() };
+        assert_eq!(recipe.input.order, Order::Blocks(blocks));
+        assert_eq!(recipe.input.vary.crops_shared, 32);
+        assert_eq!(recipe.input.vary.resized_crop, Some(Default::default()));
+        assert_eq!(Recipe::parse(&recipe.to_toml(), "again").unwrap(), recipe);
+        let bad = text.replace("[input]", "[input]\nvary = { erasing = { probability = 2.0 } }");
+        assert!(Recipe::parse(&bad, "a test").unwrap_err().to_string().contains("probability of 2"));
+    }
 
     #[test]
     fn built_in_recipes_parse_and_survive_a_round_trip() {

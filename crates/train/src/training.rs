@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
-use alexnet_load::{Config, Drawer, Loader, Order, Plan, Rank, Records, Stages, Subset, View};
+use alexnet_load::{Config, Drawer, Loader, Plan, Rank, Records, Stages, Subset, View};
 use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, UpdateRule};
 
 use crate::error::Error;
@@ -73,7 +73,7 @@ impl Job {
         Plan {
             seed: self.seed,
             subset: self.subset,
-            order: Order::Shuffled,
+            order: self.recipe.input.order,
             batch: self.recipe.batch,
             rank: Rank::ALONE,
         }
@@ -114,9 +114,11 @@ impl Job {
         let augment = self.colour.augment(&self.recipe.input, record, &self.net, lighting.is_some());
         augment.check()?;
         let slack = [(record[0] - crop[0]) as u32, (record[1] - crop[1]) as u32];
+        let vary = self.recipe.input.vary;
+        let vary = (!vary.is_none()).then_some((record.map(|side| side as u32), vary));
         Ok(Config {
             plan: self.plan(),
-            drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting },
+            drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting, vary },
             augment,
             start: (state.epoch, state.batch),
             end: state.epoch + 1,

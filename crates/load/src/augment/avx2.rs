@@ -30,6 +30,12 @@ impl Avx2 {
         // SAFETY: `self` exists, so the processor has both.
         unsafe { run(job) }
     }
+
+    /// Copies past the cache; `to` is a multiple of 64 bytes, aligned to 64.
+    pub(super) fn copy(self, from: &[u8], to: &mut [u8]) {
+        // SAFETY: as for `run`.
+        unsafe { copy(from, to) }
+    }
 }
 
 /// # Safety
@@ -38,6 +44,14 @@ impl Avx2 {
 unsafe fn run(job: &mut Job<'_>) {
     // SAFETY: the caller's promise.
     unsafe { lanes::run::<Avx2>(job) }
+}
+
+/// # Safety
+/// The processor must have AVX2 and F16C.
+#[target_feature(enable = "avx2,f16c")]
+unsafe fn copy(from: &[u8], to: &mut [u8]) {
+    // SAFETY: the caller's promise.
+    unsafe { lanes::copy::<Avx2>(from, to) }
 }
 
 // The methods below are inlined into `run`, which enables the instruction set.
@@ -145,6 +159,16 @@ impl Lanes for Avx2 {
         // SAFETY: one store of 16 bytes, which the caller promises, aligned to 16 bytes if streamed.
         unsafe {
             if STREAM { _mm_stream_si128(to.cast(), bytes) } else { _mm_storeu_si128(to.cast(), bytes) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn stream_line(from: *const u8, to: *mut u8) {
+        // SAFETY: the caller promises 64 bytes at both, aligned at `to`.
+        unsafe {
+            let (from, to) = (from.cast::<__m256i>(), to.cast::<__m256i>());
+            _mm256_stream_si256(to, _mm256_loadu_si256(from));
+            _mm256_stream_si256(to.add(1), _mm256_loadu_si256(from.add(1)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! AVX-512 with VBMI: 16 values are one register, and one byte permutation picks them out of 48 bytes.
 //!
 //! For floats the permutation puts each byte at the bottom of its own 32-bit word and zeroes the rest, so that it
-//! widens as well; for bf16 another one takes the upper halves of 16 words.
+//! widens as well; for bf16 another one takes the upper halves of 16 words, where the processor does not round itself.
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::*;
@@ -13,21 +13,36 @@ use super::pass::{GROUP, Job};
 
 /// Proof that the processor has AVX-512 F, BW, VL and VBMI.
 #[derive(Clone, Copy, Debug)]
-pub struct Avx512(());
+pub struct Avx512 {
+    /// It has AVX512_BF16 too.
+    brain: bool,
+}
 
 impl Avx512 {
-    /// Nothing if the processor lacks one of them.
+    /// Nothing if the processor lacks one of the four.
     pub fn new() -> Option<Self> {
         let all = is_x86_feature_detected!("avx512f")
             && is_x86_feature_detected!("avx512bw")
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vbmi");
-        all.then_some(Avx512(()))
+        all.then(|| Avx512 { brain: is_x86_feature_detected!("avx512bf16") })
+    }
+
+    /// Rounds to bf16 by arithmetic on the bits, as a processor without AVX512_BF16 must.
+    #[must_use]
+    pub fn plain(self) -> Self {
+        Avx512 { brain: false }
     }
 
     pub(super) fn run(self, job: &mut Job<'_>) {
-        // SAFETY: `self` exists, so the processor has all four.
-        unsafe { run(job) }
+        // SAFETY: `self` exists, so the processor has all four; `brain` says that it has the fifth.
+        unsafe { if self.brain && !job.subnormal { run_brain(job) } else { run(job) } }
+    }
+
+    /// Copies past the cache; `to` is a multiple of 64 bytes, aligned to 64.
+    pub(super) fn copy(self, from: &[u8], to: &mut [u8]) {
+        // SAFETY: as for `run`.
+        unsafe { copy(from, to) }
     }
 }
 
@@ -36,8 +51,27 @@ impl Avx512 {
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
 unsafe fn run(job: &mut Job<'_>) {
     // SAFETY: the caller's promise.
-    unsafe { lanes::run::<Avx512>(job) }
+    unsafe { lanes::run::<Wide<false>>(job) }
 }
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, VL, VBMI and BF16.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,avx512bf16")]
+unsafe fn run_brain(job: &mut Job<'_>) {
+    // SAFETY: the caller's promise.
+    unsafe { lanes::run::<Wide<true>>(job) }
+}
+
+/// # Safety
+/// The processor must have AVX-512 F, BW, VL and VBMI.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
+unsafe fn copy(from: &[u8], to: &mut [u8]) {
+    // SAFETY: the caller's promise.
+    unsafe { lanes::copy::<Wide<false>>(from, to) }
+}
+
+/// The registers; `BRAIN` if AVX512_BF16 rounds to bf16.
+struct Wide<const BRAIN: bool>;
 
 /// Indices for the byte permutation.
 #[derive(Clone, Copy)]
@@ -48,19 +82,18 @@ pub(super) struct Table {
     bytes: __m512i,
 }
 
-/// The lowest byte of each word.
-const BOTTOM: u64 = 0x1111_1111_1111_1111;
 /// The first 48 bytes.
 const SOURCE: u64 = (1 << 48) - 1;
 
-// The methods below are inlined into `run`, which enables the instruction set.
-impl Lanes for Avx512 {
+// The methods below are inlined into the functions above, which enable the instruction set.
+impl<const BRAIN: bool> Lanes for Wide<BRAIN> {
     type Floats = __m512;
     type Table = Table;
 
     #[inline(always)]
     unsafe fn table(indices: &[[u8; GROUP]; 3]) -> Self::Table {
-        let (mut words, mut bytes) = ([[0u8; 64]; 3], [0u8; 64]);
+        // The source's last byte is zero: only 48 are loaded.
+        let (mut words, mut bytes) = ([[63u8; 64]; 3], [0u8; 64]);
         for (k, indices) in indices.iter().enumerate() {
             for (j, &index) in indices.iter().enumerate() {
                 words[k][4 * j] = index;
@@ -97,9 +130,9 @@ impl Lanes for Avx512 {
             let source = _mm512_maskz_loadu_epi8(SOURCE, from.cast());
             let [a, b, c] = table.words;
             [
-                _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, a, source)),
-                _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, b, source)),
-                _mm512_cvtepi32_ps(_mm512_maskz_permutexvar_epi8(BOTTOM, c, source)),
+                _mm512_cvtepi32_ps(_mm512_permutexvar_epi8(a, source)),
+                _mm512_cvtepi32_ps(_mm512_permutexvar_epi8(b, source)),
+                _mm512_cvtepi32_ps(_mm512_permutexvar_epi8(c, source)),
             ]
         }
     }
@@ -124,9 +157,13 @@ impl Lanes for Avx512 {
 
     #[inline(always)]
     unsafe fn store_bf16<const STREAM: bool>(y: Self::Floats, to: *mut bf16) {
-        // The instruction for bf16 (AVX512_BF16) flushes subnormal numbers, so rounding is done on the bits.
-        // SAFETY: the caller promises room for 16 halves, aligned to 32 bytes if streamed.
+        // SAFETY: the caller promises room for 16 halves, aligned to 32 bytes if streamed. `BRAIN` is set only in a
+        // function that enables the instruction; it takes subnormal numbers for zero, and the job has none then.
         unsafe {
+            if BRAIN {
+                let halves = std::mem::transmute::<__m256bh, __m256i>(_mm512_cvtneps_pbh(y));
+                return store_halves::<STREAM>(halves, to.cast());
+            }
             let bits = _mm512_castps_si512(y);
             let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
             let rounded = _mm512_add_epi32(bits, _mm512_add_epi32(odd, _mm512_set1_epi32(0x7FFF)));
@@ -146,6 +183,14 @@ impl Lanes for Avx512 {
         // SAFETY: one store of 16 bytes, which the caller promises, aligned to 16 bytes if streamed.
         unsafe {
             if STREAM { _mm_stream_si128(to.cast(), bytes) } else { _mm_storeu_si128(to.cast(), bytes) }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn stream_line(from: *const u8, to: *mut u8) {
+        // SAFETY: the caller promises 64 bytes at both, aligned at `to`.
+        unsafe {
+            _mm512_stream_si512(to.cast(), _mm512_loadu_si512(from.cast()));
         }
     }
 

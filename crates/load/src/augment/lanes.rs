@@ -3,15 +3,18 @@
 //! In NCHW the three vectors are red, green and blue; in NHWC they follow each other in memory. Which byte goes
 //! where, mirrored or not, is a table of the [`Job`], so that one loop serves every case. A row that is no multiple of
 //! 16 ends with a group that overlaps the one before: nothing outside the crop is read, nothing outside the sample
-//! written. How 16 values are loaded, rounded and stored is left to an implementation of [`Lanes`].
+//! written. How 16 values are loaded, rounded and stored is left to an implementation of [`Lanes`]; how results that
+//! do not fill cache lines of themselves reach memory, to a [`Stage`].
 #![allow(unsafe_code)]
 
 use std::arch::x86_64::__m128i;
+use std::ops::Range;
 
 use half::{bf16, f16};
 
 use super::Output;
-use super::pass::{GROUP, Job};
+use super::pass::{GROUP, Job, LINE, Store};
+use super::stage::Stage;
 
 /// 16 values at a time, in the registers of one instruction set.
 ///
@@ -50,33 +53,81 @@ pub(super) trait Lanes {
     unsafe fn store_f16<const STREAM: bool>(y: Self::Floats, to: *mut f16);
     /// Writes 16 bytes.
     unsafe fn store_u8<const STREAM: bool>(bytes: __m128i, to: *mut u8);
+    /// Copies 64 bytes past the cache; `to` is aligned to 64.
+    unsafe fn stream_line(from: *const u8, to: *mut u8);
     /// Asks for the cache line at `from`, which may be any address.
     unsafe fn prefetch(from: *const u8);
     /// Makes streaming stores visible before whatever this thread stores next.
     unsafe fn fence();
 }
 
-/// An element type that [`Lanes`] can write.
-trait Element: Copy {
-    /// # Safety
-    /// That of [`Lanes`].
-    unsafe fn store<L: Lanes, const STREAM: bool>(y: L::Floats, to: *mut Self);
+/// What all groups of a job share, in registers.
+pub(super) struct Constants<L: Lanes> {
+    table: L::Table,
+    mean: [L::Floats; 3],
+    shift: [L::Floats; 3],
+    scale: [L::Floats; 3],
 }
 
-macro_rules! element {
+/// An element type that a group can become.
+pub(super) trait Element: Copy {
+    /// Makes the group of 48 bytes at `from` three vectors of 16 elements at `to`. With `IMAGE`, its means are the 16
+    /// values at each place of `mean`.
+    ///
+    /// # Safety
+    /// That of [`Lanes`].
+    unsafe fn make<L: Lanes, const IMAGE: bool, const STREAM: bool>(
+        from: *const u8,
+        constants: &Constants<L>,
+        mean: [*const f32; 3],
+        to: [*mut Self; 3],
+    );
+}
+
+impl Element for u8 {
+    #[inline(always)]
+    unsafe fn make<L: Lanes, const IMAGE: bool, const STREAM: bool>(
+        from: *const u8,
+        constants: &Constants<L>,
+        _: [*const f32; 3],
+        to: [*mut u8; 3],
+    ) {
+        // SAFETY: the caller's promises are the callees'.
+        unsafe {
+            let bytes = L::bytes(from, &constants.table);
+            for k in 0..3 {
+                L::store_u8::<STREAM>(bytes[k], to[k]);
+            }
+        }
+    }
+}
+
+macro_rules! number {
     ($type:ty, $store:ident) => {
         impl Element for $type {
             #[inline(always)]
-            unsafe fn store<L: Lanes, const STREAM: bool>(y: L::Floats, to: *mut Self) {
-                // SAFETY: the caller's promises are the callee's.
-                unsafe { L::$store::<STREAM>(y, to) }
+            unsafe fn make<L: Lanes, const IMAGE: bool, const STREAM: bool>(
+                from: *const u8,
+                constants: &Constants<L>,
+                mean: [*const f32; 3],
+                to: [*mut $type; 3],
+            ) {
+                // SAFETY: the caller's promises are the callees'.
+                unsafe {
+                    let x = L::pixels(from, &constants.table);
+                    for k in 0..3 {
+                        let mean = if IMAGE { L::load(mean[k]) } else { constants.mean[k] };
+                        let y = L::finish(x[k], mean, constants.shift[k], constants.scale[k]);
+                        L::$store::<STREAM>(y, to[k]);
+                    }
+                }
             }
         }
     };
 }
-element!(f32, store_f32);
-element!(bf16, store_bf16);
-element!(f16, store_f16);
+number!(f32, store_f32);
+number!(bf16, store_bf16);
+number!(f16, store_f16);
 
 /// Does a job.
 ///
@@ -84,33 +135,55 @@ element!(f16, store_f16);
 /// The processor must have the instruction set of `L`, and the caller's caller must have enabled it.
 #[inline(always)]
 pub(super) unsafe fn run<L: Lanes>(job: &mut Job<'_>) {
-    let image = job.mean.image.is_some();
     // SAFETY: the processor is the caller's promise; the job's own invariant covers the memory.
     unsafe {
-        match (job.output, image, job.stream) {
-            (Output::Raw | Output::U8, _, false) => copy::<L, false>(job),
-            (Output::Raw | Output::U8, _, true) => copy::<L, true>(job),
-            (Output::F32, false, false) => compute::<L, f32, false, false>(job),
-            (Output::F32, false, true) => compute::<L, f32, false, true>(job),
-            (Output::F32, true, false) => compute::<L, f32, true, false>(job),
-            (Output::F32, true, true) => compute::<L, f32, true, true>(job),
-            (Output::Bf16, false, false) => compute::<L, bf16, false, false>(job),
-            (Output::Bf16, false, true) => compute::<L, bf16, false, true>(job),
-            (Output::Bf16, true, false) => compute::<L, bf16, true, false>(job),
-            (Output::Bf16, true, true) => compute::<L, bf16, true, true>(job),
-            (Output::F16, false, false) => compute::<L, f16, false, false>(job),
-            (Output::F16, false, true) => compute::<L, f16, false, true>(job),
-            (Output::F16, true, false) => compute::<L, f16, true, false>(job),
-            (Output::F16, true, true) => compute::<L, f16, true, true>(job),
+        match (job.output, job.mean.image.is_some()) {
+            (Output::Raw | Output::U8, _) => make::<L, u8, false>(job),
+            (Output::F32, false) => make::<L, f32, false>(job),
+            (Output::F32, true) => make::<L, f32, true>(job),
+            (Output::Bf16, false) => make::<L, bf16, false>(job),
+            (Output::Bf16, true) => make::<L, bf16, true>(job),
+            (Output::F16, false) => make::<L, f16, false>(job),
+            (Output::F16, true) => make::<L, f16, true>(job),
         }
-        if job.stream {
-            L::fence();
+    }
+}
+
+/// # Safety
+/// That of [`run`].
+#[inline(always)]
+unsafe fn make<L: Lanes, E: Element, const IMAGE: bool>(job: &mut Job<'_>) {
+    let (out, rows) = (job.out.as_mut_ptr().cast::<E>(), job.rows);
+    // SAFETY: `Job` promises that the sample's elements lie in `out`, aligned to 16 of them at each group for
+    // `Store::Stream`; a stage lends as much room for the rows that it gives.
+    unsafe {
+        let constants = Constants {
+            table: L::table(job.indices),
+            mean: three::<L>(job.mean.lanes),
+            shift: three::<L>(&job.shift),
+            scale: three::<L>(job.scale),
+        };
+        let direct = [out.add(job.to.vector(0)), out.add(job.to.vector(1)), out.add(job.to.vector(2))];
+        match job.store {
+            Store::Cached => make_rows::<L, E, IMAGE, false>(job, &constants, 0..rows, direct),
+            Store::Stream => {
+                make_rows::<L, E, IMAGE, true>(job, &constants, 0..rows, direct);
+                L::fence();
+            }
+            Store::Stage => {
+                let mut stage = Stage::new(out, job.to, rows);
+                while let Some((rows, to)) = stage.room() {
+                    make_rows::<L, E, IMAGE, false>(job, &constants, rows, to);
+                    stage.flush::<L>();
+                }
+                L::fence();
+            }
         }
     }
 }
 
 /// How far ahead of the row in work the record is asked for, in bytes: the hardware stops at each page.
-const AHEAD: usize = 2048;
+const AHEAD: usize = 4608;
 
 /// The first column of the group after the one at `column`: 16 further, or the last 16 of a row; `width` at its end.
 #[inline(always)]
@@ -118,56 +191,58 @@ fn next_group(width: usize, column: usize) -> usize {
     if column + GROUP == width { width } else { (column + GROUP).min(width - GROUP) }
 }
 
+/// Makes some rows of a job; `to` is where the three vectors of the first group of the first of them go.
+///
 /// # Safety
-/// That of [`run`].
+/// That of [`run`]; there is room for those rows at `to`, aligned to 16 elements at each group with `STREAM`.
 #[inline(always)]
-unsafe fn copy<L: Lanes, const STREAM: bool>(job: &mut Job<'_>) {
-    let (out, to) = (job.out.as_mut_ptr(), job.to);
-    // SAFETY: `Job` promises that the 48 bytes of each group lie in the record and that the 16 elements of each
-    // of its vectors lie in `out`, aligned to 16 elements where `stream` is set.
+unsafe fn make_rows<L: Lanes, E: Element, const IMAGE: bool, const STREAM: bool>(
+    job: &Job<'_>,
+    constants: &Constants<L>,
+    rows: Range<usize>,
+    to: [*mut E; 3],
+) {
+    let image = job.mean.image.map_or(std::ptr::null(), <[f32]>::as_ptr);
+    let first = rows.start;
+    // SAFETY: `Job` promises that the 48 bytes of each group lie in the record, and that the mean image, if there is
+    // one, has 16 values at every place that `mean.at` gives; room for the elements is the caller's promise.
     unsafe {
-        let table = L::table(job.indices);
-        for row in 0..job.rows {
+        for row in rows {
             let mut column = 0;
             while column < job.width {
                 let from = job.record.as_ptr().add(job.source(row, column));
                 L::prefetch(from.wrapping_add(AHEAD));
-                let bytes = L::bytes(from, &table);
-                for (k, bytes) in bytes.into_iter().enumerate() {
-                    L::store_u8::<STREAM>(bytes, out.add(to.at(k, row, column)));
+                let at = job.to.within(row - first, column);
+                let mut mean = [image; 3];
+                if IMAGE {
+                    for (k, mean) in mean.iter_mut().enumerate() {
+                        *mean = image.add(job.mean.at(k, row, column));
+                    }
                 }
+                let to = [to[0].add(at), to[1].add(at), to[2].add(at)];
+                E::make::<L, IMAGE, STREAM>(from, constants, mean, to);
                 column = next_group(job.width, column);
             }
         }
     }
 }
 
+/// Copies `from` to `to`, as long and aligned to 64 bytes, past the cache.
+///
 /// # Safety
 /// That of [`run`].
 #[inline(always)]
-unsafe fn compute<L: Lanes, E: Element, const IMAGE: bool, const STREAM: bool>(job: &mut Job<'_>) {
-    let (out, to) = (job.out.as_mut_ptr().cast::<E>(), job.to);
-    let image = job.mean.image.map_or(std::ptr::null(), <[f32]>::as_ptr);
-    // SAFETY: as in `copy`; `Job` also promises that `out` is aligned to its elements, and that the mean image, if
-    // there is one, has 16 values at every place that `mean.at` gives.
+pub(super) unsafe fn copy<L: Lanes>(from: &[u8], to: &mut [u8]) {
+    assert!(from.len() == to.len() && to.len().is_multiple_of(LINE));
+    assert!(to.as_ptr().addr().is_multiple_of(LINE));
+    // SAFETY: lengths and alignment were checked just now.
     unsafe {
-        let table = L::table(job.indices);
-        let (mean, shift, scale) =
-            (three::<L>(job.mean.lanes), three::<L>(&job.shift), three::<L>(job.scale));
-        for row in 0..job.rows {
-            let mut column = 0;
-            while column < job.width {
-                let from = job.record.as_ptr().add(job.source(row, column));
-                L::prefetch(from.wrapping_add(AHEAD));
-                let x = L::pixels(from, &table);
-                for k in 0..3 {
-                    let mean = if IMAGE { L::load(image.add(job.mean.at(k, row, column))) } else { mean[k] };
-                    let y = L::finish(x[k], mean, shift[k], scale[k]);
-                    E::store::<L, STREAM>(y, out.add(to.at(k, row, column)));
-                }
-                column = next_group(job.width, column);
-            }
+        for at in (0..to.len()).step_by(LINE) {
+            let from = from.as_ptr().add(at);
+            L::prefetch(from.wrapping_add(AHEAD));
+            L::stream_line(from, to.as_mut_ptr().add(at));
         }
+        L::fence();
     }
 }
 

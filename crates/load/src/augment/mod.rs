@@ -6,7 +6,10 @@
 //! and gives the same bits. Which bits a NaN has is left open.
 
 mod pass;
+mod resize;
 mod scalar;
+mod tint;
+mod varied;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -14,8 +17,11 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod stage;
 
 pub use pass::{Pass, Path};
+pub use varied::{Varied, Workspace};
 
 use crate::error::Error;
 

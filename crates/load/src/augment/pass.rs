@@ -13,6 +13,11 @@ use crate::error::Error;
 /// Pixels that vector paths handle at a time.
 pub(super) const GROUP: usize = 16;
 
+/// Bytes of a cache line.
+pub(super) const LINE: usize = 64;
+/// Bytes of the buffer of a stage: half of a small first-level cache, for the record passes through there too.
+pub(super) const BUFFER: usize = 24 * 1024;
+
 /// A way of computing samples. All give the same bits.
 #[derive(Clone, Copy, Debug)]
 pub enum Path {
@@ -34,6 +39,7 @@ impl Path {
         #[cfg(target_arch = "x86_64")]
         {
             paths.extend(Avx2::new().map(Path::Avx2));
+            paths.extend(Avx512::new().map(|path| Path::Avx512(path.plain())));
             paths.extend(Avx512::new().map(Path::Avx512));
         }
         paths
@@ -75,7 +81,25 @@ impl Steps {
     /// Where vector `k` of the group at (`row`, `column`) begins.
     #[inline(always)]
     pub fn at(self, k: usize, row: usize, column: usize) -> usize {
-        k * self.vector + row * self.row + column * self.pixel
+        self.vector(k) + self.within(row, column)
+    }
+
+    /// Where vector `k` of the first group begins.
+    #[inline(always)]
+    pub fn vector(self, k: usize) -> usize {
+        k * self.vector
+    }
+
+    /// Where a vector of the group at (`row`, `column`) begins, seen from the same one of the first group.
+    #[inline(always)]
+    pub fn within(self, row: usize, column: usize) -> usize {
+        row * self.row + column * self.pixel
+    }
+
+    /// Whether each channel has a plane of its own.
+    #[inline(always)]
+    pub fn planes(self) -> bool {
+        self.pixel == 1
     }
 }
 
@@ -98,14 +122,27 @@ impl MeanSource<'_> {
     }
 }
 
+/// How a sample reaches memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Store {
+    /// Through the cache.
+    Cached,
+    /// Past it, each vector from its register.
+    Stream,
+    /// Past it, gathered into whole lines first.
+    Stage,
+}
+
 /// One sample to be made. The invariant, which unsafe code relies on: `width` ≥ 16; the crop lies in the record
 /// and in the mean image; `out` has exactly the sample's bytes, aligned to its elements, and to 16 elements at
-/// every group if `stream` is set.
+/// every group for `Store::Stream`; its rows fit a stage for `Store::Stage`.
 pub(super) struct Job<'a> {
     pub record: &'a [u8],
     pub out: &'a mut [u8],
     pub output: Output,
-    pub stream: bool,
+    pub store: Store,
+    /// Whether a value could be subnormal.
+    pub subnormal: bool,
     pub width: usize,
     pub rows: usize,
     pub indices: &'a [[u8; GROUP]; 3],
@@ -135,6 +172,8 @@ pub struct Pass {
     stream: bool,
     /// Whether mean and scale are so small that no value overflows or becomes a NaN.
     tame: bool,
+    /// Whether they are so large that no value is subnormal.
+    normal: bool,
     /// Which of a group's 48 bytes go where: plain and mirrored.
     indices: [[[u8; GROUP]; 3]; 2],
     mean_lanes: [[f32; GROUP]; 3],
@@ -179,6 +218,7 @@ impl Pass {
             path,
             stream: true,
             tame: tame(augment.mean.values()) && tame(&augment.scale),
+            normal: away(augment.mean.values(), TERM) && away(&augment.scale, FACTOR),
             indices,
             mean_lanes: lanes(layout, |_, c| mean[c]),
             scale_lanes: lanes(layout, |_, c| augment.scale[c]),
@@ -214,8 +254,7 @@ impl Pass {
         let ([width, height], [crop_width, crop_height]) = (augment.record, augment.crop);
         let (left, top) = (draw.left as usize, draw.top as usize);
         if augment.output == Output::Raw {
-            // Nothing to compute, and a copy is as fast as memory.
-            return augment.apply(record, draw, out);
+            return self.copy(&record[..out.len()], out);
         }
         // Vector paths round to bf16 without a thought for NaNs.
         let tame = augment.output != Output::Bf16 || (self.tame && tame(&draw.shift));
@@ -233,7 +272,8 @@ impl Pass {
             shift: lanes(augment.layout, |_, c| draw.shift[c]),
             scale: &self.scale_lanes,
             to: Steps::new(augment.layout, augment.crop),
-            stream: self.stream && crop_width % GROUP == 0 && self.aligned(out),
+            store: self.store(out),
+            subnormal: !(self.normal && away(&draw.shift, TERM)),
             first: (top * width + left) * 3,
             stride: width * 3,
             mirror: draw.mirror,
@@ -254,9 +294,38 @@ impl Pass {
         let _ = &mut job;
     }
 
-    /// Whether a sample begins on 16 elements. Its rows and planes then do too if its width is a multiple of 16.
-    fn aligned(&self, out: &[u8]) -> bool {
-        out.as_ptr().addr().is_multiple_of(GROUP * self.augment.output.bytes())
+    /// Copies whole records.
+    fn copy(&self, record: &[u8], out: &mut [u8]) {
+        assert_eq!(out.len(), self.augment.sample_bytes());
+        let lines = out.len().is_multiple_of(LINE) && out.as_ptr().addr().is_multiple_of(LINE);
+        match self.path {
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx2(path) if self.stream && lines => path.copy(record, out),
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512(path) if self.stream && lines => path.copy(record, out),
+            _ => out.copy_from_slice(record),
+        }
+    }
+
+    /// How a sample at `out` reaches memory.
+    fn store(&self, out: &[u8]) -> Store {
+        let (width, bytes) = (self.augment.crop[0], self.augment.output.bytes());
+        let planes = self.augment.layout == Layout::Nchw;
+        // Rows and planes begin on 16 elements if the sample does and its width is a multiple of 16.
+        let aligned = width.is_multiple_of(GROUP) && out.as_ptr().addr().is_multiple_of(GROUP * bytes);
+        let lines = aligned && self.augment.output == Output::F32;
+        if !self.stream {
+            Store::Cached
+        } else if lines {
+            // Vectors of float32 are lines.
+            Store::Stream
+        } else if fits(width * bytes * if planes { 1 } else { 3 }, planes) {
+            Store::Stage
+        } else if aligned {
+            Store::Stream
+        } else {
+            Store::Cached
+        }
     }
 
     fn mean(&self, draw: &Draw) -> MeanSource<'_> {
@@ -277,9 +346,24 @@ impl Pass {
     }
 }
 
+/// Whether a stage holds a row of so many bytes (of one plane, if there are three) and the rest of the row before.
+fn fits(row: usize, planes: bool) -> bool {
+    row + LINE <= if planes { BUFFER / 3 } else { BUFFER }
+}
+
 /// Whether sums and products of these and a byte stay finite.
 fn tame(values: &[f32]) -> bool {
     values.iter().all(|value| value.abs() < 1e9)
+}
+
+/// Mean and shift that are zero or at least this are multiples of 2⁻⁸⁴, and bytes are whole numbers: differences and
+/// sums, rounded or not, are then zero or at least 2⁻⁸⁴, and their products with [`FACTOR`] at least 2⁻¹¹⁴.
+const TERM: f32 = 1.0 / (1u64 << 60) as f32;
+const FACTOR: f32 = 1.0 / (1u64 << 30) as f32;
+
+/// Whether each of these is zero or at least `least`.
+fn away(values: &[f32], least: f32) -> bool {
+    values.iter().all(|&value| value == 0.0 || value.abs() >= least)
 }
 
 /// Three vectors of 16 values, each made of its pixel in the group and its channel.
