@@ -1,18 +1,21 @@
 #!/usr/bin/env python3
 """Makes the files of crates/pack/tests/fixtures: odd photos, and what other programs make of them.
 
-    python3 -m venv venv && venv/bin/pip install pillow numpy scipy opencv-python-headless
+    python3 -m venv venv && venv/bin/pip install pillow numpy scipy opencv-python-headless imagecodecs
     venv/bin/python tools/pack-fixtures.py crates/pack/tests/fixtures
 
 NAME.jpg or NAME.png is an input, NAME.rgb.png is Pillow's convert("RGB") of it. scene.png is resized by Pillow and
 OpenCV into scene.FILTER.SIZE.png at the packer's geometry. meta*.mat are written by SciPy. The versions used for the
-committed files: Pillow 13.0.0, OpenCV 5.0.0, SciPy 1.17.1.
+committed files: Pillow 13.0.0, OpenCV 5.0.0, SciPy 1.17.1, imagecodecs 2026.3.6; libjpeg-turbo 2.1.5's jpegtran (of
+Debian's libjpeg-turbo-progs) must be on the path.
 """
 import io
+import subprocess
 import sys
 from pathlib import Path
 
 import cv2
+import imagecodecs
 import numpy
 import scipy.io
 from PIL import Image
@@ -67,6 +70,21 @@ exif = Image.Exif()
 exif[0x0112] = 6
 save("turned.jpg", jpeg(Image.fromarray(scene(20, 12, 3)), exif=exif))
 
+# EXIF whose directory lies outside of it, and 1,000 bytes that belong to nothing behind the photo.
+broken = b"Exif\0\0MM\0*\xff\xff\xff\xf0" + bytes(range(256))
+save("exif-broken.jpg", jpeg(Image.fromarray(scene(20, 12, 3)), exif=broken))
+save("trailing.jpg", jpeg(Image.fromarray(scene(20, 12, 3))) + bytes((7 * i) % 251 for i in range(1000)))
+# As small and as thin as photos get.
+save("pixel.jpg", jpeg(Image.fromarray(scene(2, 2, 3)[:1, :1])))
+save("thin.jpg", jpeg(Image.fromarray(scene(8, 2000, 3))))
+# Two codings that are refused by name: Pillow reads the arithmetic one, and neither the other.
+(out / "twelve-bits.jpg").write_bytes(
+    imagecodecs.jpeg8_encode(scene(20, 12, 3).astype(numpy.uint16) * 16, bitspersample=12)
+)
+colour = jpeg(Image.fromarray(scene(20, 12, 3)))
+arithmetic = subprocess.run(["jpegtran", "-arithmetic"], input=colour, stdout=subprocess.PIPE, check=True).stdout
+(out / "arithmetic.jpg").write_bytes(arithmetic)
+
 rgba = scene(20, 12, 4)
 save("rgba.png", png(Image.fromarray(rgba, "RGBA")))
 save("grey-alpha.png", png(Image.fromarray(scene(20, 12, 2), "LA")))
@@ -76,6 +94,11 @@ save("palette.png", png(palette))
 # 16-bit RGB: Pillow keeps the upper byte. OpenCV writes it (as BGR).
 wide = scene(20, 12, 3).astype(numpy.uint16) * 256 + 255 - scene(20, 12, 3, 1.0)
 save("rgb16.png", cv2.imencode(".png", wide[:, :, ::-1])[1].tobytes())
+# 16-bit grey: Pillow's convert() clips at 255, which leaves a white square. OpenCV keeps the upper byte.
+grey16 = cv2.imencode(".png", wide[:, :, 0])[1]
+(out / "grey16.png").write_bytes(grey16.tobytes())
+upper = cv2.imdecode(grey16, cv2.IMREAD_COLOR)[:, :, ::-1]
+Image.fromarray(numpy.ascontiguousarray(upper)).save(out / "grey16.rgb.png", optimize=True)
 
 # Resizing. Pillow antialiases; OpenCV's AREA and CUBIC are what the 2012 code called.
 source = scene(61, 43, 3)

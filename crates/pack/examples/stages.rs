@@ -122,7 +122,8 @@ fn ours(photos: &[Vec<u8>], best: &mut [[f64; 7]]) -> Result<(), Box<dyn std::er
         classes: &classes,
     };
     let mut writer = ShardWriter::create(dir.path(), plan)?;
-    let (mut decoder, mut squarer) = (Decoder::new(), Squarer::new(SIZE, Filter::Bilinear));
+    let (mut decoder, mut squarer) =
+        (Decoder::for_squares(SIZE, Filter::Bilinear), Squarer::new(SIZE, Filter::Bilinear));
     let mut record = vec![0; (SIZE * SIZE * 3) as usize];
     for (entry, (bytes, best)) in (0..).zip(photos.iter().zip(best)) {
         let mut clock = Clock::new();

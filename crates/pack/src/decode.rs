@@ -5,13 +5,22 @@
 //! grey photos, of which ImageNet has tens of thousands, become RGB without a word. Everything else is refused with
 //! the reason. EXIF rotation is ignored, as it was in 2012 and is by Pillow and torchvision.
 //!
+//! Not every damage is seen: zune-jpeg takes an "end of image" in the middle of a scan, and the loss of the last few
+//! bytes, for sound (libjpeg-turbo does not), and a changed byte inside a scan often decodes.
+//!
 //! The pixels are a function of the bytes alone. Sizes are checked from the header before memory is taken.
 
 mod guard;
 mod jpeg;
 mod png;
+#[cfg(feature = "turbojpeg")]
+mod turbo;
 
 use std::io::Read;
+
+#[cfg(feature = "turbojpeg")]
+use crate::geometry::Region;
+use crate::resize::Filter;
 
 /// Photos of more pixels than this are refused (the largest of ImageNet has about 61 million). A worker's memory is
 /// bounded by it: 3 bytes a pixel, 9 for a progressive JPEG while it is decoded.
@@ -21,6 +30,11 @@ pub const MAX_PIXELS: u64 = 1 << 27;
 pub const MAX_ENCODED_BYTES: u64 = 1 << 28;
 
 /// The name and versions of the decoders, for recipes.
+#[cfg(feature = "turbojpeg")]
+pub const DECODER: &str = "libjpeg-turbo 3.1.0 of what the crop needs, where it is sound and grey, YCbCr or RGB; else \
+    zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; gzip unpacked; alpha dropped; exif ignored";
+/// The name and versions of the decoders, for recipes.
+#[cfg(not(feature = "turbojpeg"))]
 pub const DECODER: &str =
     "zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; gzip unpacked; alpha dropped; exif ignored";
 
@@ -39,6 +53,19 @@ pub enum Note {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal(pub String);
 
+/// The photo that a [`Picture`] is only a part of, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Width of the photo.
+    pub width: u32,
+    /// Height of the photo.
+    pub height: u32,
+    /// The photo's column that is the picture's first.
+    pub left: u32,
+    /// The photo's row that is the picture's first.
+    pub top: u32,
+}
+
 /// A decoded photo in the decoder's buffer: RGB, row after row, no padding.
 #[derive(Debug)]
 pub struct Picture<'a> {
@@ -46,10 +73,19 @@ pub struct Picture<'a> {
     pub width: u32,
     /// Rows.
     pub height: u32,
+    /// Where in the photo it is; `None`: it is all of it.
+    pub cut: Option<Cut>,
     /// `width · height · 3` bytes.
     pub rgb: &'a [u8],
     /// What had to be done.
     pub note: Note,
+}
+
+impl Picture<'_> {
+    /// Width and height of the photo.
+    pub fn photo(&self) -> (u32, u32) {
+        self.cut.map_or((self.width, self.height), |cut| (cut.width, cut.height))
+    }
 }
 
 /// Decodes one photo after the other into a buffer it keeps.
@@ -57,12 +93,24 @@ pub struct Picture<'a> {
 pub struct Decoder {
     rgb: Vec<u8>,
     unpacked: Vec<u8>,
+    jpeg: Jpeg,
+}
+
+/// What decoding a JPEG needs besides its bytes.
+#[derive(Debug, Default)]
+struct Jpeg {
+    /// The squares that will be made: what they do not need may be left out.
+    #[cfg(feature = "turbojpeg")]
+    square: Option<(u32, Filter)>,
+    #[cfg(feature = "turbojpeg")]
+    turbo: turbo::Turbo,
 }
 
 /// Sides and note of what lies in the buffer.
 struct Done {
     width: u32,
     height: u32,
+    cut: Option<Cut>,
     note: Note,
 }
 
@@ -72,17 +120,27 @@ impl Decoder {
         Decoder::default()
     }
 
+    /// A decoder for squares of `size` pixels by `filter`. Where it can, it leaves out what they do not need; it still
+    /// reads every photo to its end, so that damage is named wherever it is.
+    pub fn for_squares(size: u32, filter: Filter) -> Self {
+        #[cfg(feature = "turbojpeg")]
+        let jpeg = Jpeg { square: Some((size, filter)), ..Jpeg::default() };
+        #[cfg(not(feature = "turbojpeg"))]
+        let (jpeg, _) = (Jpeg::default(), (size, filter));
+        Decoder { jpeg, ..Decoder::default() }
+    }
+
     /// Decodes a file held in memory.
     ///
     /// # Errors
     /// A [`Refusal`] if the bytes are no JPEG or PNG, are too damaged, or too large.
     pub fn decode(&mut self, bytes: &[u8]) -> Result<Picture<'_>, Refusal> {
-        let (rgb, unpacked) = (&mut self.rgb, &mut self.unpacked);
+        let (rgb, unpacked, jpeg) = (&mut self.rgb, &mut self.unpacked, &mut self.jpeg);
         let done = guard::guarded(|| {
-            let Format::Gzip = format(bytes)? else { return plain(bytes, rgb) };
+            let Format::Gzip = format(bytes)? else { return plain(bytes, rgb, jpeg) };
             // ILSVRC2010 has photos that were compressed once more under their own names.
             let damage = unpack(bytes, unpacked)?;
-            let mut done = plain(unpacked, rgb).map_err(|r| Refusal(format!("gzip data: {}", r.0)))?;
+            let mut done = plain(unpacked, rgb, jpeg).map_err(|r| Refusal(format!("gzip data: {}", r.0)))?;
             let (repaired, what) = match done.note {
                 Note::Sound => (false, None),
                 Note::Converted(what) => (false, Some(what)),
@@ -94,7 +152,7 @@ impl Decoder {
             done.note = if repaired { Note::Repaired(told) } else { Note::Converted(told) };
             Ok(done)
         })?;
-        Ok(Picture { width: done.width, height: done.height, rgb: &self.rgb, note: done.note })
+        Ok(Picture { width: done.width, height: done.height, cut: done.cut, rgb: &self.rgb, note: done.note })
     }
 }
 
@@ -104,9 +162,35 @@ enum Format {
     Gzip,
 }
 
-fn plain(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+impl Jpeg {
+    #[cfg(feature = "turbojpeg")]
+    fn decode(&mut self, bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+        let square = self.square;
+        let needed = |photo: (u32, u32)| -> Option<Region> {
+            let (size, filter) = square?;
+            Some(crate::Geometry::new(photo.0, photo.1, size).needed(photo, size, filter.support()?))
+        };
+        // What it finds nothing wrong with is sound. All else is the other decoder's, which says what is wrong, or
+        // overlooks it: then the warning says it.
+        if let Some(done) = self.turbo.decode(bytes, needed, rgb) {
+            return Ok(done);
+        }
+        let mut done = jpeg::decode(bytes, rgb)?;
+        if let (Note::Sound, Some(warning)) = (&done.note, self.turbo.take_warning()) {
+            done.note = Note::Repaired(format!("damaged JPEG: {warning}"));
+        }
+        Ok(done)
+    }
+
+    #[cfg(not(feature = "turbojpeg"))]
+    fn decode(&mut self, bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+        jpeg::decode(bytes, rgb)
+    }
+}
+
+fn plain(bytes: &[u8], rgb: &mut Vec<u8>, jpeg: &mut Jpeg) -> Result<Done, Refusal> {
     match format(bytes)? {
-        Format::Jpeg => jpeg::decode(bytes, rgb),
+        Format::Jpeg => jpeg.decode(bytes, rgb),
         Format::Png => png::decode(bytes, rgb),
         Format::Gzip => Err(Refusal("neither JPEG nor PNG: it is gzip data".into())),
     }

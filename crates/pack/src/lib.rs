@@ -8,7 +8,7 @@
 //!
 //! The bytes of a set are a function of sources and options alone: neither the number of threads nor interruptions
 //! change them. No photo is lost in silence: what was repaired, converted or refused is named in the report.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(feature = "turbojpeg"), forbid(unsafe_code))]
 
 mod check;
 mod classes;
@@ -35,7 +35,7 @@ pub use classes::{ClassTable, LabelOrder, read_class_list};
 pub use devkit::{Devkit, Synset};
 pub use error::Error;
 pub use estimate::{Estimate, SplitEstimate};
-pub use geometry::Geometry;
+pub use geometry::{Geometry, Region};
 pub use layout::Layout;
 pub use part::Part;
 pub use picture::{Sheet, contact_sheet, extract};

@@ -173,7 +173,7 @@ impl Source {
     /// open see [`unchanged`](Self::unchanged).
     pub fn read(&self, index: usize, into: &mut Vec<u8>) -> Result<(), Error> {
         let photo = &self.photos[index];
-        into.clear();
+        // Not cleared before: every byte of it is read.
         into.resize(photo.length as usize, 0);
         match photo.archive {
             Some(archive) => self.archives[archive as usize].read(photo.offset, into),

@@ -48,7 +48,8 @@ impl<'a> Worker<'a> {
     pub(crate) fn new(plan: &'a Plan) -> Self {
         let options = plan.options();
         let squarer = Squarer::new(options.size, options.filter);
-        Worker { plan, encoded: Vec::new(), decoder: Decoder::new(), squarer }
+        let decoder = Decoder::for_squares(options.size, options.filter);
+        Worker { plan, encoded: Vec::new(), decoder, squarer }
     }
 
     /// Makes the record of an entry in `slot`.

@@ -23,16 +23,21 @@ fn jpegs_like_pillow() {
         ("grey", Note::Sound, 2),
         ("progressive", Note::Sound, 8),
         ("turned", Note::Sound, 8),
+        ("exif-broken", Note::Sound, 8),
+        ("trailing", Note::Sound, 8),
+        ("pixel", Note::Sound, 2),
+        ("thin", Note::Sound, 8),
     ] {
         let picture = decoder.decode(&fixture(&format!("{name}.jpg"))).unwrap();
-        assert_eq!((picture.width, picture.height), (20, 12), "{name}");
+        let (width, height, _) = fixture_pixels(&format!("{name}.rgb.png"));
+        assert_eq!((picture.width, picture.height), (width, height), "{name}");
         assert_eq!(picture.note, note, "{name}");
         let (most, mean) = difference(&format!("{name}.rgb.png"), picture.rgb);
         assert!(most <= largest && mean <= 1.5, "{name}: largest difference {most}, mean {mean:.3}");
     }
 }
 
-/// Exactly Pillow's pixels, whatever the PNG holds.
+/// Exactly Pillow's pixels (16-bit grey: OpenCV's), whatever the PNG holds.
 #[test]
 fn pngs_like_pillow() {
     let mut decoder = Decoder::new();
@@ -41,6 +46,7 @@ fn pngs_like_pillow() {
         ("grey-alpha", 8, ", alpha dropped"),
         ("palette", 8, ", alpha dropped"),
         ("rgb16", 16, ""),
+        ("grey16", 16, ""),
     ] {
         let picture = decoder.decode(&fixture(&format!("{name}.png"))).unwrap();
         let note = format!("PNG of {bits} bits a sample made RGB{alpha}");
@@ -68,7 +74,8 @@ fn cut_jpegs_are_named() {
                     panic!("cut at {percent}%: {:?}", picture.note)
                 };
                 assert!(detail.starts_with("damaged JPEG: "), "{detail}");
-                let kept = picture.rgb.iter().zip(&sound).take_while(|(a, b)| a == b).count();
+                // The tolerant decoder may be another one than the strict: rounding apart.
+                let kept = picture.rgb.iter().zip(&sound).take_while(|(a, b)| a.abs_diff(**b) <= 8).count();
                 if percent == 50 {
                     assert!(kept > sound.len() / 4, "only {kept} of {} bytes kept", sound.len());
                 }
@@ -117,11 +124,53 @@ fn refusals_say_why() {
     assert!(refusal(&two).contains("JPEG"));
 }
 
+/// Codings that no photo should have are refused by name, whole or cut, and not called damage.
+#[test]
+fn foreign_codings_are_named() {
+    let mut decoder = Decoder::new();
+    for (name, reason) in
+        [("twelve-bits", "a JPEG of 12 bits a sample"), ("arithmetic", "an arithmetic-coded JPEG")]
+    {
+        let data = fixture(&format!("{name}.jpg"));
+        for end in [data.len(), data.len() - 10] {
+            assert_eq!(decoder.decode(&data[..end]).unwrap_err().0, reason);
+        }
+    }
+    let mut lossless = fixture("grey.jpg");
+    let frame = lossless.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    for (marker, reason) in [(0xc3, "a lossless JPEG"), (0xc6, "a hierarchical JPEG")] {
+        lossless[frame + 1] = marker;
+        assert_eq!(decoder.decode(&lossless).unwrap_err().0, reason);
+    }
+}
+
+/// The limit on pixels is above 100 million; a photo of so many becomes a record like any other.
+#[test]
+fn ten_thousand_by_ten_thousand() {
+    use alexnet_pack::resize::Squarer;
+
+    let grey = image::GrayImage::from_pixel(10_000, 10_000, image::Luma([77]));
+    let mut bytes = Vec::new();
+    image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&grey).unwrap();
+    drop(grey);
+    let mut decoder = Decoder::for_squares(64, alexnet_pack::Filter::Bilinear);
+    let picture = decoder.decode(&bytes).unwrap();
+    assert_eq!((picture.photo(), &picture.note), ((10_000, 10_000), &Note::Sound));
+    let mut record = vec![0; 64 * 64 * 3];
+    Squarer::new(64, alexnet_pack::Filter::Bilinear).square(&picture, &mut record).unwrap();
+    assert!(record.iter().all(|&value| value == 77));
+    const { assert!(alexnet_pack::decode::MAX_PIXELS == 1 << 27) };
+    let frame = bytes.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+    bytes[frame + 5..frame + 9].copy_from_slice(&[0x2e, 0xe0, 0x2e, 0xe0]);
+    let refusal = decoder.decode(&bytes).unwrap_err().0;
+    assert_eq!(refusal, "12000×12000 is more than 134217728 pixels");
+}
+
 /// Every byte of small files set to every of a few values: no panic escapes, and the decoder stays usable.
 #[test]
 fn survives_mangled_files() {
     let mut decoder = Decoder::new();
-    for name in ["grey.jpg", "cmyk.jpg", "progressive.jpg", "rgba.png"] {
+    for name in ["grey.jpg", "cmyk.jpg", "progressive.jpg", "exif-broken.jpg", "rgba.png"] {
         let whole = fixture(name);
         for at in 0..whole.len() {
             for value in [0, 0xff, whole[at] ^ 0x10] {
@@ -134,7 +183,97 @@ fn survives_mangled_files() {
     }
 }
 
+/// libjpeg-turbo's pixels are Pillow's, bit for bit: it is the same library. A cut photo has the whole one's pixels
+/// where it lies, is never less than the square needs, and gives the whole one's square but for rounding.
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn libjpeg_turbo_cuts_without_a_trace() {
+    use alexnet_pack::Filter;
+    use alexnet_pack::resize::Squarer;
+
+    for name in ["grey", "progressive", "turned"] {
+        let (data, mut decoder) = (fixture(&format!("{name}.jpg")), Decoder::new());
+        let picture = decoder.decode(&data).unwrap();
+        assert_eq!(difference(&format!("{name}.rgb.png"), picture.rgb).0, 0, "{name}");
+    }
+    let mut photos: Vec<Vec<u8>> = Vec::new();
+    for (i, (width, height)) in [(1000, 300), (301, 997), (640, 33), (9, 700)].into_iter().enumerate() {
+        photos.push(jpeg(width, height, i as u64));
+    }
+    let name = "ilsvrc2012-mini/ILSVRC2012_img_train.tar";
+    if let Some(path) = real_data("decode::libjpeg_turbo_cuts_without_a_trace (real photos)", name) {
+        let source = alexnet_pack::Source::open(&path).unwrap();
+        for i in (0..source.photos().len()).step_by(9) {
+            photos.push(Vec::new());
+            source.read(i, photos.last_mut().unwrap()).unwrap();
+        }
+    }
+    for (filter, size) in [(Filter::Bilinear, 256), (Filter::Lanczos3, 64), (Filter::CatmullRom, 300)] {
+        let (mut cutting, mut whole) = (Decoder::for_squares(size, filter), Decoder::new());
+        let mut squarer = Squarer::new(size, filter);
+        let [mut a, mut b] = [(); 2].map(|()| vec![0; (size * size * 3) as usize]);
+        let (mut cuts, mut differing) = (0, 0);
+        for (i, bytes) in photos.iter().enumerate() {
+            let (part, all) = (cutting.decode(bytes).unwrap(), whole.decode(bytes).unwrap());
+            assert_eq!(part.note, Note::Sound);
+            assert_eq!(part.photo(), (all.width, all.height));
+            squarer.square(&part, &mut a).unwrap();
+            squarer.square(&all, &mut b).unwrap();
+            let off = a.iter().zip(&b).filter(|(a, b)| a != b);
+            assert!(off.clone().all(|(a, b)| a.abs_diff(*b) <= 1), "photo {i}, {filter}");
+            differing += off.count();
+            let Some(cut) = part.cut else { continue };
+            cuts += 1;
+            // The outermost pixels may lack their neighbours' chroma, or be blocks begun outside; the square reads none.
+            const EDGE: usize = 8;
+            let (width, height) = (part.width as usize, part.height as usize);
+            let inside = |at: u32, n: usize, all: u32| {
+                let first = if at == 0 { 0 } else { EDGE };
+                first..if at as usize + n == all as usize { n } else { n - EDGE }
+            };
+            for y in inside(cut.top, height, all.height) {
+                let columns = inside(cut.left, width, all.width);
+                let from = ((cut.top as usize + y) * all.width as usize + cut.left as usize) * 3;
+                let row = &all.rgb[from..][columns.start * 3..columns.end * 3];
+                assert!(
+                    part.rgb[y * width * 3..][columns.start * 3..columns.end * 3] == *row,
+                    "photo {i}, row {y}"
+                );
+            }
+        }
+        assert!(cuts * 2 > photos.len(), "{cuts} of {} were cut", photos.len());
+        let components = photos.len() * a.len();
+        assert!(differing * 100_000 <= components, "{differing} of {components} components differ, {filter}");
+    }
+}
+
+/// Damage below the last row that the crop needs is still named, and no photo that was cut short is taken for sound.
+#[cfg(feature = "turbojpeg")]
+#[test]
+fn libjpeg_turbo_reads_to_the_end() {
+    let mut decoder = Decoder::for_squares(64, alexnet_pack::Filter::Bilinear);
+    let whole = jpeg(80, 400, 3);
+    let picture = decoder.decode(&whole).unwrap();
+    assert!(picture.cut.is_some_and(|cut| cut.top > 100), "{:?}", picture.cut);
+    for lost in [1, 2, 3, 20, 200, whole.len() / 8] {
+        let picture = decoder.decode(&whole[..whole.len() - lost]).unwrap();
+        assert!(matches!(picture.note, Note::Repaired(_)), "{lost} bytes lost: {:?}", picture.note);
+        assert_eq!(picture.cut, None);
+    }
+    // "End of image" in the middle of the data, which the portable decoder takes for sound.
+    let data = scan_start(&whole);
+    for part in [50, 4, 2] {
+        let mut damaged = whole.clone();
+        let at = data + (whole.len() - data) / part;
+        damaged[at..at + 2].copy_from_slice(&[0xff, 0xd9]);
+        let picture = decoder.decode(&damaged).unwrap();
+        assert!(matches!(picture.note, Note::Repaired(_)), "end at 1/{part}: {:?}", picture.note);
+        assert_eq!(picture.cut, None);
+    }
+}
+
 /// Pixels do not depend on the processor: the decoder's portable code gives what its vector code gives.
+#[cfg(not(feature = "turbojpeg"))]
 #[test]
 fn portable_code_gives_the_same_pixels() {
     use zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions};

@@ -6,7 +6,7 @@ use crate::archive::{fixture, fixture_pixels};
 
 fn squared(filter: Filter, size: u32, width: u32, height: u32, rgb: &[u8]) -> Vec<u8> {
     let mut record = vec![0; (size * size * 3) as usize];
-    let picture = Picture { width, height, rgb, note: Note::Sound };
+    let picture = Picture { width, height, rgb, cut: None, note: Note::Sound };
     Squarer::new(size, filter).square(&picture, &mut record).unwrap();
     record
 }
@@ -58,10 +58,12 @@ fn buffers_do_not_leak() {
     for filter in Filter::ALL {
         let mut squarer = Squarer::new(32, filter);
         let mut record = vec![0; 32 * 32 * 3];
-        let wide = Picture { width: 5, height: 100, rgb: &vec![200; 1500], note: Note::Sound };
+        let wide = Picture { width: 5, height: 100, rgb: &vec![200; 1500], cut: None, note: Note::Sound };
         squarer.square(&wide, &mut record).unwrap();
         squarer.square(&decoder.decode(&fixture("cmyk.jpg")).unwrap(), &mut record).unwrap();
-        squarer.square(&Picture { width, height, rgb: &rgb, note: Note::Sound }, &mut record).unwrap();
+        squarer
+            .square(&Picture { width, height, rgb: &rgb, cut: None, note: Note::Sound }, &mut record)
+            .unwrap();
         assert_eq!(record, squared(filter, 32, width, height, &rgb), "{filter}");
     }
 }
@@ -71,7 +73,7 @@ fn thin_photos() {
     let rgb = vec![77; 3 * 2 * 5000];
     for filter in Filter::ALL {
         assert!(squared(filter, 16, 2, 5000, &rgb).iter().all(|&v| v == 77), "{filter}");
-        let thin = Picture { width: 1, height: 10_000, rgb: &rgb, note: Note::Sound };
+        let thin = Picture { width: 1, height: 10_000, rgb: &rgb, cut: None, note: Note::Sound };
         let mut record = vec![0; 256 * 256 * 3];
         let refusal = Squarer::new(256, filter).square(&thin, &mut record).unwrap_err();
         assert!(refusal.0.contains("too thin"), "{}", refusal.0);

@@ -20,6 +20,9 @@ mod layouts;
 /// MAT files written by SciPy, by hand, and hostile ones.
 mod matfile;
 
+/// How much memory a plan takes.
+mod memory;
+
 /// From archives to a folder of shards: labels, order, report, pictures.
 mod pack;
 

@@ -37,6 +37,19 @@ impl PixelSums {
         }
     }
 
+    /// Adds the records of other sums.
+    ///
+    /// # Panics
+    /// If their records have another length, or there would be more than 2²⁴ of both.
+    pub fn merge(&mut self, mut other: PixelSums) {
+        assert_eq!(other.sums.len(), self.sums.len(), "bytes of a record");
+        self.records += other.records;
+        assert!(self.records <= 1 << 24, "255 · 2²⁴ is the most that u32 holds");
+        for (sum, &more) in self.sums.iter_mut().zip(other.sums()) {
+            *sum += more;
+        }
+    }
+
     /// The sums, component by component, in the order of a record's bytes.
     pub fn sums(&mut self) -> &[u32] {
         self.settle();
@@ -64,5 +77,9 @@ mod tests {
                 assert_eq!(sums.sums(), [255 * n, n, 0]);
             }
         }
+        let mut others = PixelSums::new(3);
+        others.add(&[1, 2, 3]);
+        sums.merge(others);
+        assert_eq!(sums.sums(), [255_001, 1002, 3]);
     }
 }

@@ -70,6 +70,58 @@ fn every_flipped_byte_is_found_and_named() {
     assert_eq!(damage(dir.path()), []);
 }
 
+/// Single bytes anywhere in a set of several shards, changed to anything: each is found and named, on one thread and
+/// on more threads than there are shards. IMAGENET_TEST_DAMAGE says how many.
+#[test]
+fn a_changed_byte_anywhere_is_found_on_any_number_of_threads() {
+    let count = std::env::var("IMAGENET_TEST_DAMAGE").map_or(250, |n| n.parse().unwrap());
+    let dir = tempdir();
+    Sample { planned: [90, 40, 0], shard_records: 60, ..Sample::TINY }.write(dir.path());
+    let files = crate::sample::contents(dir.path());
+    let total: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((state >> 33) as usize) % below
+    };
+    for n in 0..count {
+        let (mut at, change) = (random(total), 1 + random(255) as u8);
+        let (name, bytes) = (files.iter())
+            .find(|(_, bytes)| {
+                at < bytes.len() || {
+                    at -= bytes.len();
+                    false
+                }
+            })
+            .unwrap();
+        let path = dir.path().join(name);
+        let mut changed = bytes.clone();
+        changed[at] ^= change;
+        overwrite(&path, &changed);
+        let found = verify(dir.path(), 1 + n % 7, &|_| ()).unwrap();
+        overwrite(&path, bytes);
+        let expected = match name.as_str() {
+            MANIFEST_NAME => Place::Manifest,
+            REPORT_NAME => Place::Report,
+            _ => place(bytes, at),
+        };
+        let in_table = expected == Place::SectionTable;
+        let named = |d: &Damage| d.what == expected || in_table && matches!(d.what, Place::Section(_));
+        assert!(found.iter().any(named), "{name}, byte {at}: {expected} expected, {found:?} found");
+        assert!(found.iter().all(|d| d.file == path), "{name}, byte {at}: {found:?}");
+    }
+    for threads in [1, 3, 16] {
+        let checked = std::cell::Cell::new(0);
+        assert_eq!(verify(dir.path(), threads, &|n| checked.set(checked.get() + n)).unwrap(), []);
+        let shards = files.iter().filter(|(name, _)| name.ends_with(".shard"));
+        assert_eq!(
+            checked.get(),
+            shards.map(|(_, bytes)| bytes.len() as u64).sum::<u64>(),
+            "every byte, once"
+        );
+    }
+}
+
 /// Every length shorter than the whole, and some longer: a clear error for both ways to read, and for verify.
 #[test]
 fn every_truncation_is_an_error() {

@@ -16,6 +16,9 @@ use super::{Done, Note, Refusal, reserve};
 const MAX_SIDE: usize = 65_535;
 
 pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+    if let Some(coding) = foreign_coding(bytes) {
+        return Err(Refusal(coding));
+    }
     match attempt(bytes, rgb, true) {
         Ok(done) => Ok(done),
         Err(Failure::Final(reason)) => Err(Refusal(reason)),
@@ -54,6 +57,38 @@ fn tolerant(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, String> {
     Err(first.unwrap_or_default())
 }
 
+/// What codings there are besides the two that photos have, 8-bit Huffman-coded baseline and progressive; they are no
+/// damage, so they are told by name. `None` where the header does not lead to a frame: that is damage.
+fn foreign_coding(bytes: &[u8]) -> Option<String> {
+    let mut rest = bytes.get(2..)?;
+    loop {
+        let [0xff, marker, after @ ..] = rest else { return None };
+        match marker {
+            0xff => rest = &rest[1..],
+            0x01 | 0xd0..=0xd8 => rest = after,
+            0xc4 | 0xc8 | 0xcc => rest = behind_segment(after)?,
+            0xc0..=0xcf => {
+                let bits = after.get(2)?;
+                return match marker {
+                    0xc0..=0xc2 if *bits == 8 => None,
+                    0xc0..=0xc2 => Some(format!("a JPEG of {bits} bits a sample")),
+                    0xc3 => Some("a lossless JPEG".into()),
+                    0xc5..=0xc7 => Some("a hierarchical JPEG".into()),
+                    _ => Some("an arithmetic-coded JPEG".into()),
+                };
+            }
+            0xd9 | 0xda => return None,
+            _ => rest = behind_segment(after)?,
+        }
+    }
+}
+
+/// What follows a segment that begins with its length.
+fn behind_segment(segment: &[u8]) -> Option<&[u8]> {
+    let length = u16::from_be_bytes([*segment.first()?, *segment.get(1)?]);
+    segment.get(usize::from(length.max(2))..)
+}
+
 enum Failure {
     /// Another attempt can only fail too.
     Final(String),
@@ -84,5 +119,5 @@ fn attempt(bytes: &[u8], rgb: &mut Vec<u8>, strict: bool) -> Result<Done, Failur
     let (width, height) = (u32::from(info.width), u32::from(info.height));
     let out = reserve(rgb, width, height).map_err(|refusal| Failure::Final(refusal.0))?;
     decoder.decode_into(out).map_err(damage)?;
-    Ok(Done { width, height, note })
+    Ok(Done { width, height, cut: None, note })
 }

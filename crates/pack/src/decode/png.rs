@@ -1,7 +1,7 @@
 //! PNG: there is at least one among ImageNet's photos, named like a JPEG.
 //!
 //! Converted as Pillow's `convert("RGB")` does: alpha is dropped, not blended; palettes and grey are expanded; of
-//! 16-bit samples the upper byte is kept.
+//! 16-bit samples the upper byte is kept (of grey ones too, as OpenCV does; Pillow clips those at 255).
 
 use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
@@ -44,5 +44,10 @@ pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
     }
     let bits = step * 8;
     let alpha = if channels % 2 == 0 { ", alpha dropped" } else { "" };
-    Ok(Done { width, height, note: Note::Converted(format!("PNG of {bits} bits a sample made RGB{alpha}")) })
+    Ok(Done {
+        width,
+        height,
+        cut: None,
+        note: Note::Converted(format!("PNG of {bits} bits a sample made RGB{alpha}")),
+    })
 }
