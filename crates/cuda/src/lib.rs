@@ -39,7 +39,7 @@ pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
 
-/// One or several CUDA devices. Operations are queued; only downloads and [`Backend::synchronise`] wait.
+/// One or several CUDA devices. Operations are queued; only downloads and [`alexnet_net::Backend::synchronise`] wait.
 pub struct CudaBackend {
     // Before the devices: areas are freed on their streams.
     staging: Option<Staging>,
