@@ -66,8 +66,15 @@ fn expected(op: &Augmentation, records: &[u8], draws: &[Draw]) -> Vec<u32> {
     };
     let mut all = Vec::new();
     for (record, draw) in records.chunks(op.record_bytes()).zip(draws) {
-        let draw =
-            alexnet_load::Draw { left: draw.left, top: draw.top, mirror: draw.mirror, shift: draw.shift };
+        let draw = alexnet_load::Draw {
+            left: draw.left,
+            top: draw.top,
+            mirror: draw.mirror,
+            shift: draw.shift,
+            part: None,
+            tint: None,
+            hole: None,
+        };
         let mut sample = HeapMemory::new(4 * PIXELS);
         augment.apply(record, &draw, sample.bytes_mut());
         all.extend(sample.bytes().chunks(4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]])));
