@@ -1,6 +1,7 @@
 //! Forward and both gradients against the definitions, on every width of register the machine has.
 
 use alexnet_net::oracle;
+use alexnet_rng::{Purpose, Stream};
 use proptest::prelude::*;
 
 use super::*;
@@ -92,6 +93,65 @@ proptest! {
             near("y", y, &exact_y)?;
             near("dx", dx, &exact_dx)?;
             near("dw", dw, &exact_dw)?;
+        }
+    }
+}
+
+/// Rounding of each pass beside its values, root mean square, for both transforms and the folded kernel. The bars are a tenth
+/// above what the points 0, ±3/4, ±3/2 give; 0, ±1, ±2 give twice that, and 0, ±1/2, ±3/2 are above every bar too.
+#[test]
+fn rounds_little() {
+    // Kernel, stride, padding; the most that forward, input gradient and weight gradient may be off, in units of 1e-7.
+    for (shape, most) in [
+        ((3, 1, 1), [9.0, 8.0, 8.3]),
+        ((5, 1, 2), [10.2, 9.0, 11.7]),
+        ((11, 4, 0), [7.3, f64::INFINITY, 5.8]),
+    ] {
+        let ((kernel, stride, padding), n) = (shape, 2);
+        let side = if stride > 1 { 63 } else { 26 };
+        let out = (side + 2 * padding - kernel) / stride + 1;
+        let channels = if stride > 1 { 3 } else { 64 };
+        let op = Convolution {
+            groups: 1,
+            inputs: channels,
+            outputs: 48,
+            height: side,
+            width: side,
+            kernel,
+            stride,
+            padding,
+            out_height: out,
+            out_width: out,
+            rectify: false,
+        };
+        let normal = |len: usize, which: u64| {
+            let mut values = vec![0.0; len];
+            Stream::new(3, 0, which, Purpose::Sample).fill_normal(1.0, &mut values);
+            values
+        };
+        let (x, dy, w) =
+            (normal(n * op.input_len(), 0), normal(n * op.output_len(), 1), normal(op.weight_len(), 2));
+        let zeros = vec![0.0; op.outputs];
+        let exact = [
+            oracle::convolution(&op, n, &wide(&x), &wide(&w), &zeros),
+            oracle::convolution_input_gradient(&op, n, &wide(&dy), &wide(&w)),
+            oracle::convolution_weight_gradient(&op, n, &wide(&x), &wide(&dy)).0,
+        ];
+        for arch in archs() {
+            let mut workers = Workers::new(2).unwrap().with(arch);
+            workers.reserve(crate::convolution::scratch_len(&op));
+            let mut shared = vec![0.0; crate::convolution::shared_len(&op, n)];
+            let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
+            forward(&workers, &op, n, &x, (&w, false), None, &mut y, &mut shared);
+            crate::convolution::backward_input(&workers, &op, n, &dy, &w, &mut dx, &mut shared);
+            let sum = Sum { values: &mut dw, accumulate: false };
+            backward_weights(&workers, &op, n, &x, &dy, sum, &mut shared);
+            for (pass, (ours, exact)) in [y, dx, dw].iter().zip(&exact).enumerate() {
+                let squares = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>();
+                let off = squares(&mut ours.iter().zip(exact).map(|(a, b)| f64::from(*a) - b));
+                let off = 1e7 * (off / squares(&mut exact.iter().copied())).sqrt();
+                assert!(off <= most[pass], "{shape:?}, pass {pass}: {off}");
+            }
         }
     }
 }
