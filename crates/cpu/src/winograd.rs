@@ -6,8 +6,9 @@
 //! convolution does with 144 and 100. A transform of inputs and kernels, 36 matrix products, a transform back; the
 //! gradients are the transposes of the same steps. Tiles are taken in blocks that fit the second cache; the weight
 //! gradient is cut by samples where its sums are small, by outputs where they are large. Rounding
-//! differs from direct convolution by a few units of the last place of the largest value; the same bytes come out for
-//! any number of threads, since tiles are independent and the sum over the batch is cut into a fixed number of shares.
+//! is 5e-7 to 1.1e-6 of the values' root mean square, about twice that of sums of products one after the other
+//! (`tests.rs` holds each pass to a bar; transforming kernels in float64 would gain 3 %); the same bytes come out for any
+//! number of threads, since tiles are independent and the sum over the batch is cut into a fixed number of shares.
 
 mod backward;
 mod forward;
