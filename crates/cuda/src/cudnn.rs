@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 
@@ -97,13 +98,10 @@ impl Library {
         n: usize,
         direction: Direction,
     ) -> Result<&mut Plan, Failure> {
-        let key = (*op, n, direction);
-        if !self.plans.contains_key(&key) {
-            self.plans.insert(key, Plan::new(precision, op, n)?);
+        match self.plans.entry((*op, n, direction)) {
+            Entry::Occupied(plan) => Ok(plan.into_mut()),
+            Entry::Vacant(place) => Ok(place.insert(Plan::new(precision, op, n)?)),
         }
-        self.plans
-            .get_mut(&key)
-            .ok_or(cudarc::cudnn::result::CudnnError(sys::cudnnStatus_t::CUDNN_STATUS_INTERNAL_ERROR))
     }
 }
 
