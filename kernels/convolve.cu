@@ -5,9 +5,10 @@
 //   y, dy    bf16 [batch][out_height][out_width][groups · maps]
 //   bias     f32 [groups · maps], or null
 //   parts    f32 [shares][groups · maps][row], the weights' gradient from each share of the output's positions
+//   spots    [out_height · out_width], where the patch of each output begins in an image and which taps lie inside
 //
 // Output (oy, ox) reads pixel (oy·stride − pad + ky, ox·stride − pad + kx), zeros outside the image. channels and maps are
-// multiples of 8. The input's gradient of a convolution with stride 1 is the same kernel on dy with the filters turned.
+// multiples of 8, kernel is at most 16. The input's gradient of a convolution with stride 1 is the same kernel on dy with the filters turned.
 // A block makes 128 × N values (N = 128, 96, 64) of one group's product, 32 terms of the sum at a time, three such steps
 // on their way; a warp takes 32 × N/2. Chunks of 16 bytes stand in shared memory so that no two lanes meet in a bank.
 // Oracle: float64 loops; im2col.cu and a plain product. 2 · batch · out · groups · maps · row FLOP; reads from cache.
@@ -24,14 +25,28 @@ struct ConvolveShape {
 // Where chunk 0..4 of a row stands in a tile of rows of 32 values.
 __device__ inline unsigned in_row(unsigned row, unsigned chunk) { return row * 4 + (chunk ^ (row / 2 % 4)); }
 
-// A tap and the first of eight channels, moving along the sum.
+// Bit k is set if position first + k lies inside 0 .. length, for k below `count`.
+__device__ inline unsigned inside_bits(int first, int length, int count) {
+    unsigned bits = 0;
+    for (int k = 0; k < count; k++)
+        if (first + k >= 0 && first + k < length) bits |= 1u << k;
+    return bits;
+}
+
+// A tap and the first of eight channels, moving along the sum, and how far from the patch's first value they stand.
 struct Tap {
-    int ky, kx, channel;
-    __device__ void advance(int by, const ConvolveShape& s) {
+    int ky, kx, channel, offset;
+    __device__ void advance(int by, const ConvolveShape& s, int all) {
         channel += by;
+        offset += by;
         while (channel >= s.channels) {
             channel -= s.channels;
-            if (++kx == s.kernel) kx = 0, ky++;
+            offset += all - s.channels;
+            if (++kx == s.kernel) {
+                kx = 0;
+                ky++;
+                offset += (s.width - s.kernel) * all;
+            }
         }
     }
 };
@@ -41,51 +56,58 @@ __device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias
     __shared__ Chunk a[ALX_STEPS][ALX_TALL * 4];
     __shared__ Chunk b[ALX_STEPS][N * 4];
     const unsigned across = (s.maps + N - 1) / N, thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-    const unsigned group = blockIdx.x / across % s.groups, all = s.groups * s.channels;
+    const unsigned group = blockIdx.x / across % s.groups;
     const unsigned first_map = blockIdx.x % across * N, first_place = blockIdx.x / across / s.groups * ALX_TALL;
     const unsigned places = s.batch * s.out_height * s.out_width;
+    const int all = s.groups * s.channels;
 
     // A thread fetches chunk thread % 4 of rows thread / 4 and thread / 4 + 64 of both tiles.
-    const unsigned fetched = thread % 4;
-    int top[2], left[2];
-    const Bf16* image[2];
+    const unsigned fetched = thread % 4, row0 = thread / 4;
+    unsigned down[2], right[2];
+    int start[2];
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-        const unsigned place = first_place + thread / 4 + 64 * h, n = place / s.out_width / s.out_height;
-        const bool there = place < places;
-        top[h] = there ? static_cast<int>(place / s.out_width % s.out_height * s.stride) - s.pad : -(1 << 20);
-        left[h] = static_cast<int>(place % s.out_width * s.stride) - s.pad;
-        image[h] = x + static_cast<size_t>(there ? n : 0) * s.height * s.width * all + group * s.channels;
+        const unsigned place = first_place + row0 + 64 * h, n = place / s.out_width / s.out_height;
+        const int top = static_cast<int>(place / s.out_width % s.out_height * s.stride) - s.pad;
+        const int left = static_cast<int>(place % s.out_width * s.stride) - s.pad;
+        down[h] = place < places ? inside_bits(top, s.height, s.kernel) : 0;
+        right[h] = inside_bits(left, s.width, s.kernel);
+        start[h] = ((static_cast<int>(n) * s.height + top) * s.width + left) * all + group * s.channels;
     }
-    Tap tap = {0, 0, 0};
-    tap.advance(fetched * 8, s);
-    int term = fetched * 8;
-    const Bf16* filters = w + static_cast<size_t>(group * s.maps + first_map) * s.row;
+    Tap tap = {0, 0, 0, 0};
+    tap.advance(fetched * 8, s, all);
+    const Bf16* filters[2];
+    bool known[2];
+#pragma unroll
+    for (int h = 0; h < 2; h++) {
+        const unsigned map = first_map + row0 + 64 * h;
+        known[h] = row0 + 64 * h < N && map < static_cast<unsigned>(s.maps);
+        filters[h] = known[h] ? w + static_cast<size_t>(group * s.maps + map) * s.row + fetched * 8 : w;
+    }
+    int left_over = s.row - static_cast<int>(fetched * 8);  // terms from here on
+    const unsigned to0 = in_row(row0, fetched);             // 64 rows further down the place in the row is the same
 
     auto fetch = [&](int step) __attribute__((always_inline)) {
-        const bool there = term < s.row;
+        const bool there = left_over > 0;
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const int row = top[h] + tap.ky, column = left[h] + tap.kx;
-            const bool inside = there && row >= 0 && row < s.height && column >= 0 && column < s.width;
-            const Bf16* from = inside ? image[h] + (row * s.width + column) * static_cast<int>(all) + tap.channel : x;
-            copy_async(&a[step][in_row(thread / 4 + 64 * h, fetched)], from, inside);
+            const bool inside = there && (down[h] >> tap.ky & right[h] >> tap.kx & 1);
+            copy_async(&a[step][to0 + 256 * h], inside ? x + (start[h] + tap.offset) : x, inside);
         }
 #pragma unroll
-        for (int h = 0; h < (N + 63) / 64; h++) {
-            const unsigned map = thread / 4 + 64 * h;
-            if (map < N) {
-                const bool known = there && first_map + map < static_cast<unsigned>(s.maps);
-                copy_async(&b[step][in_row(map, fetched)], known ? filters + map * s.row + term : w, known);
+        for (int h = 0; h < (N + 63) / 64; h++)
+            if (N % 64 == 0 || row0 + 64 * h < N) {
+                copy_async(&b[step][to0 + 256 * h], there ? filters[h] : w, there && known[h]);
+                if (known[h]) filters[h] += ALX_DEEP;
             }
-        }
         copy_commit();
-        tap.advance(ALX_DEEP, s);
-        term += ALX_DEEP;
+        tap.advance(ALX_DEEP, s, all);
+        left_over -= ALX_DEEP;
     };
 
     float sum[2][N / 16][4] = {};
     const unsigned tall = warp % 4 * 32, wide = warp / 4 * (N / 2), g = lane / 4, t = lane % 4;
+    const unsigned square = lane / 8, line = lane % 8;
     const int steps = (s.row + ALX_DEEP - 1) / ALX_DEEP;
     fetch(0);
     fetch(1);
@@ -99,19 +121,18 @@ __device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias
         for (unsigned half = 0; half < 4; half += 2) {
             unsigned rows[2][4];
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                const unsigned row = tall + i * 16 + g;
-                rows[i][0] = a[now][in_row(row, half)].at[t];
-                rows[i][1] = a[now][in_row(row + 8, half)].at[t];
-                rows[i][2] = a[now][in_row(row, half + 1)].at[t];
-                rows[i][3] = a[now][in_row(row + 8, half + 1)].at[t];
-            }
+            for (int i = 0; i < 2; i++)
+                load_rows(rows[i], &a[now][in_row(tall + i * 16 + square % 2 * 8 + line, half + square / 2)]);
 #pragma unroll
-            for (int j = 0; j < N / 16; j++) {
-                const unsigned map = wide + j * 8 + g;
-                const unsigned column[2] = {b[now][in_row(map, half)].at[t], b[now][in_row(map, half + 1)].at[t]};
+            for (int j = 0; j < N / 16; j += 2) {
+                unsigned columns[4];
+                load_rows(columns, &b[now][in_row(wide + j * 8 + square / 2 * 8 + line, half + square % 2)]);
 #pragma unroll
-                for (int i = 0; i < 2; i++) multiply_add(sum[i][j], rows[i], column);
+                for (int m = 0; m < 2; m++) {
+                    const unsigned column[2] = {columns[2 * m], columns[2 * m + 1]};
+#pragma unroll
+                    for (int i = 0; i < 2; i++) multiply_add(sum[i][j + m], rows[i], column);
+                }
             }
         }
         now = now + 1 == ALX_STEPS ? 0 : now + 1;
@@ -160,64 +181,72 @@ convolve_64(const Bf16* x, const Bf16* w, const float* bias, Bf16* y, ConvolveSh
 // Where chunk 0..16 of a row stands in a tile of 32 rows of 128 values.
 __device__ inline unsigned in_line(unsigned row, unsigned chunk) { return row * 16 + (chunk ^ (row % 8)); }
 
-// An output position, moving along the sum.
-struct Position {
-    int n, oy, ox;
-    __device__ void advance(int by, const ConvolveShape& s) {
-        ox += by;
-        while (ox >= s.out_width) {
-            ox -= s.out_width;
-            if (++oy == s.out_height) oy = 0, n++;
-        }
-    }
+// Where the patch of an output begins, in values from the image's, and which rows (low half) and columns of taps lie inside.
+struct Spot {
+    int start;
+    unsigned taps;
 };
 
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+convolve_spots(Spot* spots, ConvolveShape s) {
+    ALX_EACH(i, s.out_height * s.out_width) {
+        const int top = static_cast<int>(i / s.out_width * s.stride) - s.pad;
+        const int left = static_cast<int>(i % s.out_width * s.stride) - s.pad;
+        spots[i] = Spot{(top * s.width + left) * s.groups * s.channels,
+                        inside_bits(top, s.height, s.kernel) | inside_bits(left, s.width, s.kernel) << 16};
+    }
+}
+
 template <int M>
-__device__ inline void correlated(const Bf16* x, const Bf16* dy, float* parts, const ConvolveShape& s, int share) {
+__device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, const ConvolveShape& s,
+                                  int share) {
     __shared__ Chunk a[ALX_STEPS][ALX_DEEP * 16];
     __shared__ Chunk b[ALX_STEPS][ALX_DEEP * 16];
     const unsigned thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
     const unsigned across = (s.row + 127) / 128, down = (s.maps + M - 1) / M, outputs = s.groups * s.maps;
     const unsigned first_term = blockIdx.x % across * 128, first_map = blockIdx.x / across % down * M;
     const unsigned group = blockIdx.x / across / down % s.groups, part = blockIdx.x / across / down / s.groups;
-    const int places = s.batch * s.out_height * s.out_width, all = s.groups * s.channels;
+    const int image_places = s.out_height * s.out_width, places = s.batch * image_places;
+    const int all = s.groups * s.channels, image_values = s.height * s.width * all;
     const int first_place = part * share, last_place = min(first_place + share, places);
 
     // A thread fetches chunk thread % 16 of rows thread / 16 and thread / 16 + 16 of both tiles.
-    const unsigned fetched = thread % 16;
+    const unsigned fetched = thread % 16, row0 = thread / 16;
     const bool map_there = fetched * 8 < M && first_map + fetched * 8 < static_cast<unsigned>(s.maps);
     const bool term_there = first_term + fetched * 8 < static_cast<unsigned>(s.row);
-    Tap tap = {0, 0, 0};
-    const int term = term_there ? first_term + fetched * 8 : 0;
-    tap.ky = term / s.channels / s.kernel;
-    tap.kx = term / s.channels % s.kernel;
-    tap.channel = term % s.channels;
-    Position position[2];
-    int place[2];
+    const int term = term_there ? first_term + fetched * 8 : 0, tap = term / s.channels;
+    const int ky = tap / s.kernel, kx = tap % s.kernel;
+    const unsigned wanted = term_there ? 1u << ky | 1u << 16 << kx : 0xffffffffu;  // taps that must lie inside
+    const Bf16* image = x + (ky * s.width + kx) * all + group * s.channels + term % s.channels;
+    int left_over[2], place[2], before[2];  // places from here on, place in the image, values of the images before it
+    const Bf16* gradients[2];
+    Spot spot[2];
 #pragma unroll
     for (int h = 0; h < 2; h++) {
-        place[h] = first_place + thread / 16 + 16 * h;
-        position[h] = Position{place[h] / s.out_width / s.out_height, place[h] / s.out_width % s.out_height,
-                               place[h] % s.out_width};
+        const int first = first_place + static_cast<int>(row0) + 16 * h;
+        left_over[h] = last_place - first;
+        place[h] = first % image_places;
+        before[h] = first / image_places * image_values;
+        gradients[h] = dy + static_cast<size_t>(first) * outputs + group * s.maps + first_map + fetched * 8;
+        spot[h] = spots[place[h]];
     }
-    const Bf16* gradients = dy + group * s.maps + first_map + fetched * 8;
-    const Bf16* image = x + group * s.channels + tap.channel;
+    const unsigned to0 = in_line(row0, fetched);  // 16 rows further down the place in the row is the same
 
     auto fetch = [&](int step) __attribute__((always_inline)) {
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const bool there = place[h] < last_place;
-            const unsigned to = in_line(thread / 16 + 16 * h, fetched);
-            const bool known = there && map_there;
-            copy_async(&a[step][to], known ? gradients + static_cast<size_t>(place[h]) * outputs : dy, known);
-            const int row = position[h].oy * s.stride - s.pad + tap.ky, column = position[h].ox * s.stride - s.pad + tap.kx;
-            const bool inside =
-                there && term_there && row >= 0 && row < s.height && column >= 0 && column < s.width;
-            const Bf16* from = x;
-            if (inside) from = image + (static_cast<size_t>(position[h].n * s.height + row) * s.width + column) * all;
-            copy_async(&b[step][to], from, inside);
+            const bool there = left_over[h] > 0, known = there && map_there;
+            copy_async(&a[step][to0 + 256 * h], known ? gradients[h] : dy, known);
+            const bool inside = there && (spot[h].taps & wanted) == wanted;
+            copy_async(&b[step][to0 + 256 * h], inside ? image + (before[h] + spot[h].start) : x, inside);
+            left_over[h] -= ALX_DEEP;
+            gradients[h] += ALX_DEEP * outputs;
             place[h] += ALX_DEEP;
-            position[h].advance(ALX_DEEP, s);
+            while (place[h] >= image_places) {
+                place[h] -= image_places;
+                before[h] += image_values;
+            }
+            spot[h] = spots[place[h]];
         }
         copy_commit();
     };
@@ -278,16 +307,16 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, float* parts, c
 
 // Blocks: for each share and group, row / 128 and maps / M, both rounded up; a share is a multiple of 32 positions.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_weights_128(const Bf16* x, const Bf16* dy, float* parts, ConvolveShape s, int share) {
-    correlated<128>(x, dy, parts, s, share);
+convolve_weights_128(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, ConvolveShape s, int share) {
+    correlated<128>(x, dy, spots, parts, s, share);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_weights_96(const Bf16* x, const Bf16* dy, float* parts, ConvolveShape s, int share) {
-    correlated<96>(x, dy, parts, s, share);
+convolve_weights_96(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, ConvolveShape s, int share) {
+    correlated<96>(x, dy, spots, parts, s, share);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_weights_64(const Bf16* x, const Bf16* dy, float* parts, ConvolveShape s, int share) {
-    correlated<64>(x, dy, parts, s, share);
+convolve_weights_64(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, ConvolveShape s, int share) {
+    correlated<64>(x, dy, spots, parts, s, share);
 }

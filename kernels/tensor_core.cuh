@@ -23,7 +23,8 @@ template <int LEFT> __device__ inline void copy_wait() {}
 __device__ inline void multiply_add(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {
     alx_warp_multiply(d, a, b);
 }
-__device__ inline void load_turned(unsigned (&to)[4], const Chunk* row) { alx_warp_load_turned(to, row); }
+__device__ inline void load_rows(unsigned (&to)[4], const Chunk* row) { alx_warp_load(to, row, false); }
+__device__ inline void load_turned(unsigned (&to)[4], const Chunk* row) { alx_warp_load(to, row, true); }
 
 #elif !defined(__CUDA_ARCH__) || __CUDA_ARCH__ >= 800
 
@@ -43,7 +44,16 @@ __device__ inline void multiply_add(float (&d)[4], const unsigned (&a)[4], const
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
 
-// Four 8×8 squares, whose rows 0..8 the lanes 8i .. 8i + 8 name for square i; a lane gets values (2t, g), (2t + 1, g) of each.
+// Four 8×8 squares, whose rows 0..8 the lanes 8i .. 8i + 8 name for square i; a lane gets values (g, 2t), (g, 2t + 1) of each.
+__device__ inline void load_rows(unsigned (&to)[4], const Chunk* row) {
+    const unsigned at = static_cast<unsigned>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+                 : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3])
+                 : "r"(at)
+                 : "memory");
+}
+
+// The same of the squares turned: values (2t, g), (2t + 1, g).
 __device__ inline void load_turned(unsigned (&to)[4], const Chunk* row) {
     const unsigned at = static_cast<unsigned>(__cvta_generic_to_shared(row));
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -58,6 +68,7 @@ __device__ inline void copy_async(Chunk*, const void*, bool) {}
 __device__ inline void copy_commit() {}
 template <int LEFT> __device__ inline void copy_wait() {}
 __device__ inline void multiply_add(float (&)[4], const unsigned (&)[4], const unsigned (&)[2]) {}
+__device__ inline void load_rows(unsigned (&)[4], const Chunk*) {}
 __device__ inline void load_turned(unsigned (&)[4], const Chunk*) {}
 
 #endif

@@ -26,6 +26,7 @@ pub(crate) fn fits(device: &Device, op: &Convolution) -> bool {
         && device.major >= 8
         && (op.inputs / op.groups).is_multiple_of(8)
         && (op.outputs / op.groups).is_multiple_of(8)
+        && op.kernel <= 16
 }
 
 /// Whether the input's gradient is a convolution too.
@@ -131,9 +132,13 @@ impl Device {
         let share = places.div_ceil(wanted).next_multiple_of(DEEP);
         let shares = places.div_ceil(share);
         let parts = self.room(Scratch::Parts, 4 * shares * layout.filters())?;
+        let spots = self.room(Scratch::Spots, 8 * op.positions())?;
+        let args = [Arg::Address(spots), Arg::Convolve(&shape)];
+        self.launch("convolve_spots", self.grid(op.positions()), &args)?;
         let args = [
             Arg::Address(x),
             Arg::Address(dy),
+            Arg::Address(spots),
             Arg::Address(parts),
             Arg::Convolve(&shape),
             Arg::Int(self.int(share)?),

@@ -243,15 +243,17 @@ void alx_warp_multiply_at(float (&d)[4], const unsigned (&a)[4], const unsigned 
     alx_warp_wait(0xffffffffu, file, line);
 }
 
-void alx_warp_load_turned_at(unsigned (&to)[4], const void* row, const char* file, int line) {
+void alx_warp_load_at(unsigned (&to)[4], const void* row, bool turned, const char* file, int line) {
     AlxWarp& warp = alx_warp_exchange();
     const unsigned lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
     warp.rows[lane] = row;
     alx_warp_wait(0xffffffffu, file, line);
     for (unsigned square = 0; square < 4; square++) {
         uint16_t pair[2];
-        for (unsigned i = 0; i < 2; i++)
-            std::memcpy(&pair[i], static_cast<const char*>(warp.rows[square * 8 + 2 * t + i]) + 2 * g, 2);
+        for (unsigned i = 0; i < 2; i++) {
+            const unsigned row = turned ? 2 * t + i : g, column = turned ? g : 2 * t + i;
+            std::memcpy(&pair[i], static_cast<const char*>(warp.rows[square * 8 + row]) + 2 * column, 2);
+        }
         to[square] = pair[0] | static_cast<unsigned>(pair[1]) << 16;
     }
     alx_warp_wait(0xffffffffu, file, line);

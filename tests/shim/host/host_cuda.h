@@ -107,6 +107,6 @@ struct AlxWarp {
 };
 AlxWarp& alx_warp_exchange();
 #define alx_warp_multiply(d, a, b) alx_warp_multiply_at(d, a, b, __FILE__, __LINE__)
-#define alx_warp_load_turned(to, row) alx_warp_load_turned_at(to, row, __FILE__, __LINE__)
+#define alx_warp_load(to, row, turned) alx_warp_load_at(to, row, turned, __FILE__, __LINE__)
 void alx_warp_multiply_at(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const char* file, int line);
-void alx_warp_load_turned_at(unsigned (&to)[4], const void* row, const char* file, int line);
+void alx_warp_load_at(unsigned (&to)[4], const void* row, bool turned, const char* file, int line);
