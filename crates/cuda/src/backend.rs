@@ -39,7 +39,8 @@ impl Backend for CudaBackend {
     }
 
     fn activations(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
-        let device = &self.devices[device];
+        let device = &mut self.devices[device];
+        device.kept_fold = None; // the memory may have been another's
         device.floats(len, device.activation())
     }
 
@@ -91,6 +92,9 @@ impl Backend for CudaBackend {
 
     fn augment(&mut self, n: usize, x: &mut [Floats]) -> Done {
         let Some(staging) = &mut self.staging else { return Err(failed(0, "augment")("nothing is staged")) };
+        for device in &mut self.devices {
+            device.kept_fold = None;
+        }
         staging.augment(&self.devices, n, x)
     }
 

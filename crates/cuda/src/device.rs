@@ -46,6 +46,8 @@ pub(crate) struct Device {
     pub cache: Cache,
     functions: HashMap<&'static str, CudaFunction>,
     pub scratch: [Option<Floats<u8>>; Scratch::COUNT],
+    /// Address and number of the images that lie folded, and for which convolution.
+    pub kept_fold: Option<(u64, usize, Convolution)>,
     pub segments: Option<Floats<crate::shape::UpdateSegment>>,
 }
 
@@ -99,6 +101,7 @@ impl Device {
             cache: cache.clone(),
             functions,
             scratch: Default::default(),
+            kept_fold: None,
             segments: None,
         })
     }
