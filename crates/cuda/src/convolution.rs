@@ -11,11 +11,11 @@
 use alexnet_net::{Convolution, DeviceError};
 
 use crate::choice::Way;
-use crate::cudnn::Direction;
 use crate::dense::Product;
 use crate::device::Device;
 use crate::launch::Arg;
 use crate::layout::Layout;
+use crate::plan::Direction;
 use crate::tensor::{Floats, Maps, Scratch, Type};
 use crate::tile;
 

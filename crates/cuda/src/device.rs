@@ -16,7 +16,9 @@ use cudarc::nvrtc::Ptx;
 use crate::cache::Cache;
 use crate::choice::{Convolutions, Way};
 use crate::compile::KERNELS;
-use crate::cudnn::{Direction, Library};
+use crate::cudnn::Library;
+use crate::pause::Pauses;
+use crate::plan::Direction;
 use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
 use crate::tensor::{Floats, Scratch, Type};
@@ -48,6 +50,7 @@ pub(crate) struct Device {
     pub scratch: [Option<Floats<u8>>; Scratch::COUNT],
     /// Address and number of the images that lie folded, and for which convolution.
     pub kept_fold: Option<(u64, usize, Convolution)>,
+    pub pauses: Pauses,
     pub segments: Option<Floats<crate::shape::UpdateSegment>>,
 }
 
@@ -102,6 +105,7 @@ impl Device {
             functions,
             scratch: Default::default(),
             kept_fold: None,
+            pauses: Pauses::default(),
             segments: None,
         })
     }
