@@ -6,6 +6,7 @@ use alexnet_rng::{Purpose, Stream};
 use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
 use cudarc::cublas::{CudaBlas, result};
 use cudarc::driver::DevicePtr;
+use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use half::bf16;
 
 /// Rounds to 11 significant bits, as TF32 has, by arithmetic alone.
@@ -48,6 +49,12 @@ fn all_types_transpositions_strides_and_accumulation() {
         let (da, db, dc) = (upload(a), upload(b), stream.clone_htod(&c).expect("a copy"));
         let flag = |t| if t { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N };
         let (alpha, int) = (0.5f32, |v: usize| v as i32);
+        // In a graph, launched twice, where a second product changes nothing.
+        if beta == 0.0 {
+            stream
+                .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+                .expect("a capture");
+        }
         // SAFETY: sizes and strides lie inside the buffers, which have these types.
         unsafe {
             result::gemm_strided_batched_ex(
@@ -77,6 +84,10 @@ fn all_types_transpositions_strides_and_accumulation() {
             )
         }
         .expect("a product");
+        if beta == 0.0 {
+            let graph = stream.end_capture(CUgraphInstantiate_flags(0)).expect("a capture").expect("a graph");
+            graph.launch().and_then(|()| graph.launch()).expect("two launches");
+        }
         let ours = stream.clone_dtoh(&dc).expect("a copy");
         for s in 0..batch {
             for j in 0..n {
