@@ -26,8 +26,8 @@ fn all_types_transpositions_strides_and_accumulation() {
     let f32s = (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F);
     let tf32s = (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32);
     let bf16s = (cudaDataType::CUDA_R_16BF, cublasComputeType_t::CUBLAS_COMPUTE_32F);
-    let rounding: [(_, fn(f32) -> f32); 3] =
-        [(f32s, |x| x), (tf32s, tf32), (bf16s, |x| bf16::from_f32(x).to_f32())];
+    type Seen = fn(f32) -> f32;
+    let rounding: [(_, Seen); 3] = [(f32s, |x| x), (tf32s, tf32), (bf16s, |x| bf16::from_f32(x).to_f32())];
     let ways = [(false, false, 0.0f32), (true, false, 1.0), (false, true, 1.0), (true, true, 0.0)];
     for (((read, compute), seen), (ta, tb, beta)) in rounding.into_iter().flat_map(|r| ways.map(|w| (r, w))) {
         let (lda, ldb, ldc) = (if ta { k } else { m } + 1, if tb { n } else { k } + 2, m + 3);
