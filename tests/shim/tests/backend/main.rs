@@ -259,8 +259,7 @@ fn every_operation_agrees_with_the_oracle() {
         (3, 3000..3040, Precision::Bf16),
     ] {
         let ordinals: Vec<usize> = (0..devices).collect();
-        let mut backend =
-            CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
+        let mut backend = CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
         let check = if precision == Precision::F32 { check } else { check_coarsely };
         for seed in seeds {
             driver.seed(seed);

@@ -1,11 +1,11 @@
-use crate::{grid, in_every_order, same_bits, values};
+use crate::{
+    Element, channels_last, elements, grid, in_both_types, in_every_order, ints, rounded, same_bits,
+};
+use crate::{unwritten, values};
 use alexnet_shim::Arg;
 use half::bf16;
 
-/// bfloat16 of each value, by a library.
-fn rounded(values: &[f32]) -> Vec<u16> {
-    values.iter().map(|&v| bf16::from_f32(v).to_bits()).collect()
-}
+in_both_types!(channels_last_and_back);
 
 #[test]
 fn narrow_rounds_to_nearest_even() {
@@ -16,31 +16,37 @@ fn narrow_rounds_to_nearest_even() {
             .map(f32::from_bits),
     );
     x.extend([0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY]);
-    let n = x.len();
-    let ours = in_every_order("narrow", grid(n), &vec![0xffffu16; n], |y| {
-        vec![(&x).into(), y.into(), (n as i32).into()]
-    });
-    same_bits("narrow", &ours, &rounded(&x));
-    let nans = [0x7f80_0001u32, 0xffc0_0000, 0x7fff_ffff].map(f32::from_bits);
-    let ours = in_every_order("narrow", grid(3), &[0u16; 3], |y| vec![nans[..].into(), y.into(), 3.into()]);
-    assert!(ours.iter().all(|&y| bf16::from_bits(y).is_nan()), "{ours:x?}");
+    let narrow = |x: &[f32]| {
+        in_every_order("narrow", grid(x.len()), &unwritten::<bf16>(x.len()), |y| {
+            [vec![x.into(), y.into()], ints([x.len()])].concat()
+        })
+    };
+    same_bits("narrow", &narrow(&x), &rounded::<bf16>(&x));
+    let ours = narrow(&[0x7f80_0001u32, 0xffc0_0000, 0x7fff_ffff].map(f32::from_bits));
+    assert!(ours.iter().all(|y| y.is_nan()), "{ours:?}");
 }
 
 #[test]
-fn maps_before_images_of_one_group() {
-    let (batch, maps, plane, all) = (3usize, 4usize, 7usize, 8usize);
-    let x = values(batch * all * plane, 2);
-    let group = maps * plane; // the second of two
-    let expected: Vec<f32> = (0..maps * batch * plane)
-        .map(|i| x[i / plane % batch * all * plane + group + i / plane / batch * plane + i % plane])
-        .collect();
-    let arguments = |y: Arg| -> Vec<Arg> {
-        let sizes = [batch, maps, plane, all * plane].map(|v| (v as i32).into());
-        [vec![(&x[group..]).into(), y], sizes.into()].concat()
-    };
-    let n = expected.len();
-    let ours = in_every_order("maps_first", grid(n), &vec![f32::NAN; n], |y| arguments(y.into()));
-    same_bits("maps_first", &ours, &expected);
-    let ours = in_every_order("maps_first_bf16", grid(n), &vec![0u16; n], |y| arguments(y.into()));
-    same_bits("maps_first_bf16", &ours, &rounded(&expected));
+fn widen_is_exact_for_every_bfloat16() {
+    let x: Vec<bf16> = (0..=u16::MAX).map(bf16::from_bits).collect();
+    let ours = in_every_order("widen", grid(x.len()), &vec![1f32; x.len()], |y| {
+        [vec![(&x).into(), y.into()], ints([x.len()])].concat()
+    });
+    let expected: Vec<f32> = (0..=u16::MAX).map(|bits| f32::from_bits(u32::from(bits) << 16)).collect();
+    same_bits("widen", &ours, &expected);
+}
+
+fn channels_last_and_back<T: Element>() {
+    for (batch, pixels, channels) in [(3usize, 7usize, 8usize), (1, 30, 3), (5, 1, 24), (2, 33, 130)] {
+        let first = elements::<T>(batch * pixels * channels, 2);
+        let transpose = |x: &[T], rows: usize, columns: usize| {
+            in_every_order(&T::kernel("transpose"), grid(x.len()), &unwritten::<T>(x.len()), |y| {
+                let buffers: Vec<Arg> = vec![x.into(), y.into()];
+                [buffers, ints([batch, rows, columns])].concat()
+            })
+        };
+        let last = transpose(&first, channels, pixels);
+        same_bits("transpose", &last, &channels_last(&first, channels, pixels));
+        same_bits("transpose back", &transpose(&last, pixels, channels), &first);
+    }
 }
