@@ -2,11 +2,14 @@
 //
 //   narrow, widen  y [n] = x [n] in bfloat16, in float32
 //   transpose      x [batch][rows][columns] to y [batch][columns][rows]: channels last to channels first, and back
-//   filters_last   w f32 [outputs][channels][taps] to y f32 or bf16 [outputs][taps][channels], rows of `row` values
-//                  ending in zeros
-//   filters_first  the gradient's way back: the sum of `parts` such tensors in f32, added to dw if asked
+//   fold           x [batch][height][width][channels] to y [batch][out_height][out_width][fold · fold · channels]: squares
+//                  of fold · fold pixels as one, the first `pad` pixels before the image; zeros outside it
+//   filters_last   w f32 [outputs][channels][kernel][kernel] to y f32 or bf16 [outputs][taps][channels], folded likewise,
+//                  rows of `row` values ending in zeros
+//   filters_first  the gradient's way back: the sum of `parts` such tensors, added to dw if asked
 //
-// Oracle: plain loops, bit for bit. narrow and widen move 6 B per value, transpose 8 B (4 B), filters 6-8 B.
+// A convolution with stride `fold` is one with stride 1 of the folded image: conv1 so gets 48 channels for 3.
+// Oracle: plain loops, bit for bit. narrow and widen move 6 B per value, the others 8 B (4 to 6 B).
 #include "lanes.cuh"
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
@@ -33,31 +36,76 @@ transpose(const float* x, float* y, int batch, int rows, int columns) { transpos
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 transpose_bf16(const Bf16* x, Bf16* y, int batch, int rows, int columns) { transposed(x, y, batch, rows, columns); }
 
+struct FoldShape {
+    int batch, channels, height, width, fold, pad, out_height, out_width;
+};
+
+// A row of a square for each thread: neighbours in x and in y.
 template <class T>
-__device__ inline void filters(const float* w, T* y, int outputs, int channels, int taps, int row) {
-    ALX_EACH(i, outputs * row) {
-        const unsigned o = i / row, k = i % row, tap = k / channels, c = k % channels;
-        y[i] = rounded_to<T>(tap < static_cast<unsigned>(taps) ? w[(o * channels + c) * taps + tap] : 0.0f);
+__device__ inline void folded(const T* x, T* y, const FoldShape& s) {
+    ALX_EACH(i, s.batch * s.out_height * s.out_width * s.fold) {
+        const unsigned line = i % s.fold, place = i / s.fold;
+        const int left = static_cast<int>(place % s.out_width) * s.fold - s.pad;
+        const int row = static_cast<int>(place / s.out_width % s.out_height * s.fold + line) - s.pad;
+        const unsigned n = place / s.out_width / s.out_height;
+        T* to = y + i * s.fold * s.channels;
+        for (int column = left; column < left + s.fold; column++) {
+            const bool inside = row >= 0 && row < s.height && column >= 0 && column < s.width;
+            const T* from = x + ((n * s.height + row) * s.width + column) * s.channels;
+            for (int c = 0; c < s.channels; c++) *to++ = inside ? from[c] : rounded_to<T>(0.0f);
+        }
     }
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-filters_last(const float* w, float* y, int outputs, int channels, int taps, int row) {
-    filters(w, y, outputs, channels, taps, row);
+fold(const float* x, float* y, FoldShape s) { folded(x, y, s); }
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+fold_bf16(const Bf16* x, Bf16* y, FoldShape s) { folded(x, y, s); }
+
+struct FilterShape {
+    int outputs, channels, kernel, fold;
+    int side;  // taps in a row and column of the folded kernel: kernel / fold, rounded up
+    int row;
+};
+
+template <class T>
+__device__ inline void filters(const float* w, T* y, const FilterShape& s) {
+    const unsigned depth = s.fold * s.fold * s.channels;
+    ALX_EACH(i, s.outputs * s.row) {
+        const unsigned o = i / s.row, tap = i % s.row / depth, value = i % s.row % depth, c = value % s.channels;
+        const int ky = tap / s.side * s.fold + value / s.channels / s.fold;
+        const int kx = tap % s.side * s.fold + value / s.channels % s.fold;
+        const bool inside = ky < s.kernel && kx < s.kernel;
+        y[i] = rounded_to<T>(inside ? w[((o * s.channels + c) * s.kernel + ky) * s.kernel + kx] : 0.0f);
+    }
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-filters_last_bf16(const float* w, Bf16* y, int outputs, int channels, int taps, int row) {
-    filters(w, y, outputs, channels, taps, row);
-}
+filters_last(const float* w, float* y, FilterShape s) { filters(w, y, s); }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-filters_first(const float* x, float* dw, int parts, int outputs, int channels, int taps, int row, int accumulate) {
-    ALX_EACH(i, outputs * taps * channels) {
-        const unsigned o = i / channels / taps, tap = i / channels % taps, c = i % channels;
+filters_last_bf16(const float* w, Bf16* y, FilterShape s) { filters(w, y, s); }
+
+template <class T>
+__device__ inline void filter_sums(const T* x, float* dw, const FilterShape& s, int parts, int accumulate) {
+    const unsigned depth = s.fold * s.fold * s.channels, taps = s.kernel * s.kernel;
+    ALX_EACH(i, s.outputs * s.channels * taps) {
+        const unsigned kx = i % s.kernel, ky = i / s.kernel % s.kernel, c = i / taps % s.channels, o = i / taps / s.channels;
+        const unsigned tap = ky / s.fold * s.side + kx / s.fold;
+        const unsigned at = tap * depth + (ky % s.fold * s.fold + kx % s.fold) * s.channels + c;
         float sum = 0.0f;
-        for (int p = 0; p < parts; p++) sum += x[(p * outputs + o) * row + tap * channels + c];
-        float* to = dw + (o * channels + c) * taps + tap;
-        *to = accumulate ? *to + sum : sum;
+        for (int p = 0; p < parts; p++) sum += widened(x[(p * s.outputs + o) * s.row + at]);
+        dw[i] = accumulate ? dw[i] + sum : sum;
     }
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+filters_first(const float* x, float* dw, FilterShape s, int parts, int accumulate) {
+    filter_sums(x, dw, s, parts, accumulate);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+filters_first_bf16(const Bf16* x, float* dw, FilterShape s, int parts, int accumulate) {
+    filter_sums(x, dw, s, parts, accumulate);
 }

@@ -11,6 +11,7 @@ mod golden_ops;
 mod program;
 mod evaluating;
 mod loading;
+mod options;
 mod packing;
 mod refusals;
 mod sample;

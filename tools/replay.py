@@ -1,15 +1,25 @@
 #!/usr/bin/env python3
 """Trains in PyTorch on the batches, first weights and dropout masks that the example `replay` exported, with the update
-rule of the 2012 code, and holds every loss and the final weights against ours.
+rule of the 2012 code, and holds losses and weights against ours. Three ways:
 
-    cargo run --release -p alexnet-train --example replay -- SHARDS OUT original 100 32 0.01
-    tools/replay.py OUT
+    replay="cargo run --release -p alexnet-train --example replay --"
+    $replay SHARDS OUT original 100 32 0.01
+    tools/replay.py OUT                        freely, from the first weights to the last
+    tools/replay.py OUT --chaos 12             how far rounding alone drives PyTorch from itself
+    $replay SHARDS OUT original 100 32 1
+    $replay SHARDS OUT original 100 32 1 1 224 states | tools/replay.py OUT --states
+                                               every step from our weights and velocities
 
-At the recipe's own first rate (factor 1) two correct programs part within some ten steps, PyTorch in float32 and in float64
-too (--double): one window of a max pooling whose two largest values differ in the last bit sends a gradient elsewhere, and
-the steps amplify it. The comparison is therefore made at a hundredth of it, where rounding stays rounding.
+At the recipe's own first rate (factor 1) two correct programs part within some ten steps, PyTorch with one thread and with
+two as well: one window of a max pooling whose two largest values differ in the last bit sends a gradient elsewhere, and the
+steps amplify it. --chaos shows it. The free comparison is therefore made at a hundredth of the rate, where rounding stays
+rounding; and at the full rate each step is judged by itself, from the state we were in (--states).
 
-Losses must agree within 1e-3 relative, each layer's final parameters within 1e-3 in norm, logits at test within 1e-4 of the largest.
+Freely: losses within 1e-3 relative, each layer's final parameters within 1e-3 in norm, logits at test within 1e-4 of the
+largest. With --states, for each step: the loss within 1e-3 relative, each layer's parameters within 1e-3 in norm, and the
+step itself (the change of all parameters) within 1e-3 of its own norm. Where a step differs by more, it is taken once more in
+float64 from the same state, and the line says how far ours and PyTorch's float32 are from that: if ours is within the limit,
+it was PyTorch's rounding. Of the others at most one in twenty may be, since a wrong gradient is wrong in every step.
 """
 import argparse
 import json
@@ -20,7 +30,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from to_pytorch import AlexNet, module, read
+from to_pytorch import module, read
 
 
 class Masked(nn.Module):
@@ -34,81 +44,189 @@ class Masked(nn.Module):
         return x * (self.mask * self.scale)
 
 
-def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("folder", type=Path)
-    p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--double", action="store_true", help="float64 in PyTorch: how far rounding alone drives it")
-    p.add_argument("--save", type=Path, help="write PyTorch's final weights (npz)")
-    p.add_argument("--each", action="store_true", help="print every step")
-    a = p.parse_args()
-    torch.set_num_threads(a.threads)
-    net, first = read(a.folder / "first.safetensors")
-    _, final = read(a.folder / "final.safetensors")
-    steps = json.loads((a.folder / "steps.json").read_text())
-    size = int(np.prod(net["input"]))
-    pixels = np.memmap(a.folder / "pixels.f32", "<f4", "r").reshape(-1, *net["input"])
-    labels = np.fromfile(a.folder / "labels.u32", "<u4").astype(np.int64)
-    masks = np.memmap(a.folder / "masks.u8", "u1", "r") if (a.folder / "masks.u8").stat().st_size else None
-    assert pixels.size == len(labels) * size
+class Batches:
+    """What the example wrote: pixels, labels and masks, step by step."""
 
-    n = steps[0]["samples"]
-    ours = np.fromfile(a.folder / "test.f32", "<f4").reshape(n, -1)
-    with torch.no_grad():
-        theirs = module(net, first)(torch.from_numpy(pixels[:n].copy())).numpy()
-    off = np.abs(ours - theirs).max() / np.abs(ours).max()
-    print(f"logits at test: largest difference {off:.1e} of the largest logit")
-    bad = [] if off < 1e-4 else ["logits"]
+    def __init__(self, folder, net):
+        self.steps = json.loads((folder / "steps.json").read_text())
+        self.pixels = np.memmap(folder / "pixels.f32", "<f4", "r").reshape(-1, *net["input"])
+        self.labels = np.fromfile(folder / "labels.u32", "<u4").astype(np.int64)
+        masked = (folder / "masks.u8").stat().st_size
+        self.masks = np.memmap(folder / "masks.u8", "u1", "r") if masked else None
+        layers = net["layers"]
+        self.units = [row["units"] for row, after in zip(layers, layers[2:]) if after["kind"] == "dropout"]
 
-    kind = torch.float64 if a.double else torch.float32
-    model = module(net, first, rescale=False).train().to(kind)
-    drops = []
-    for row, (name, _) in zip(net["layers"], model.steps):
-        if row["kind"] == "dropout":
-            drop = Masked(1 / row["keep"] if net["dropout"] == "scaled-in-training" else 1.0)
-            setattr(model, name, drop)
-            drops.append(drop)
-    units = [row["units"] for row, after in zip(net["layers"], net["layers"][2:]) if after["kind"] == "dropout"]
-    parameters = list(model.named_parameters())
-    velocity = [torch.zeros_like(w) for _, w in parameters]
-    at, place, worst = 0, 0, 0.0
-    for number, step in enumerate(steps):
-        n = step["samples"]
-        for drop, width in zip(drops, units):
-            drop.mask = torch.from_numpy(masks[place : place + n * width].reshape(n, width).astype("u1")).to(kind)
-            place += n * width
-        x, y = torch.from_numpy(pixels[at : at + n].copy()).to(kind), torch.from_numpy(labels[at : at + n])
-        at += n
-        model.zero_grad()
-        loss = nn.functional.cross_entropy(model(x), y)
+    def __iter__(self):
+        at = place = 0
+        for step in self.steps:
+            n, masks = step["samples"], []
+            for width in self.units:
+                masks.append(self.masks[place : place + n * width].reshape(n, width).astype("u1"))
+                place += n * width
+            yield step, self.pixels[at : at + n].copy(), self.labels[at : at + n], masks
+            at += n
+
+
+class Trained:
+    """A PyTorch module, its velocities, and the update rule of the 2012 code."""
+
+    def __init__(self, net, values, kind=torch.float32, threads=2):
+        self.kind, self.threads = kind, threads
+        self.model = module(net, values, rescale=False).train().to(kind)
+        self.drops = []
+        for row, (name, _) in zip(net["layers"], self.model.steps):
+            if row["kind"] == "dropout":
+                drop = Masked(1 / row["keep"] if net["dropout"] == "scaled-in-training" else 1.0)
+                setattr(self.model, name, drop)
+                self.drops.append(drop)
+        self.parameters = list(self.model.named_parameters())
+        self.velocity = [torch.zeros_like(w) for _, w in self.parameters]
+
+    def step(self, step, pixels, labels, masks):
+        torch.set_num_threads(self.threads)
+        for drop, mask in zip(self.drops, masks):
+            drop.mask = torch.from_numpy(mask).to(self.kind)
+        self.model.zero_grad()
+        x = torch.from_numpy(pixels).to(self.kind)
+        loss = nn.functional.cross_entropy(self.model(x), torch.from_numpy(labels))
         loss.backward()
         with torch.no_grad():
-            for (name, w), v, rate in zip(parameters, velocity, step["rates"]):
+            for (name, w), v, rate in zip(self.parameters, self.velocity, step["rates"]):
                 v.mul_(step["momentum"]).sub_(w.grad, alpha=rate)
                 if name.endswith("weight"):
                     v.sub_(w, alpha=rate * step["decay"])
                 w.add_(v)
-        off = abs(loss.item() / step["loss"] - 1)
+        return loss.item()
+
+    def layers(self):
+        """Pairs of a weight's and a bias' name and values."""
+        return list(zip(self.parameters[::2], self.parameters[1::2]))
+
+
+def norm(tensors):
+    return sum(float(torch.linalg.vector_norm(t)) ** 2 for t in tensors) ** 0.5
+
+
+def distance(ours, theirs):
+    return norm([a - b for a, b in zip(ours, theirs)])
+
+
+def free(a, net, first):
+    """All steps in a row."""
+    _, final = read(a.folder / "final.safetensors")
+    batches, bad, worst = Batches(a.folder, net), [], 0.0
+    n = batches.steps[0]["samples"]
+    ours = np.fromfile(a.folder / "test.f32", "<f4").reshape(n, -1)
+    with torch.no_grad():
+        theirs = module(net, first)(torch.from_numpy(batches.pixels[:n].copy())).numpy()
+    off = np.abs(ours - theirs).max() / np.abs(ours).max()
+    print(f"logits at test: largest difference {off:.1e} of the largest logit")
+    if off > 1e-4:
+        bad.append("logits")
+    run = Trained(net, first, torch.float64 if a.double else torch.float32)
+    for number, batch in enumerate(batches):
+        loss, step = run.step(*batch), batch[0]
+        off = abs(loss / step["loss"] - 1)
         worst = max(worst, off)
         if off > 1e-3:
             bad.append(f"loss of step {number}")
         if a.each or off > 1e-3:
-            print(f"step {number}: {loss.item():.6f}, ours {step['loss']:.6f}, {off:.1e} apart")
-    print(f"{len(steps)} losses, from {steps[0]['loss']:.4f} to {steps[-1]['loss']:.4f}: at most {worst:.1e} apart")
-    if a.save:
-        np.savez(a.save, **{name: w.detach().numpy() for name, w in parameters})
-    for name, w in parameters:
-        theirs = w.detach().numpy()
-        off = np.linalg.norm(theirs - final[name]) / np.linalg.norm(final[name])
-        moved = np.linalg.norm(final[name] - first[name]) / np.linalg.norm(final[name])
-        print(f"{name:<14} {off:.1e} apart in norm; training moved it by {moved:.1e}")
-    for (name, weight), (_, bias) in zip(parameters[::2], parameters[1::2]):
-        both = [np.linalg.norm(w.detach().numpy() - final[n]) for n, w in ((name, weight), (name[:-6] + "bias", bias))]
-        if np.linalg.norm(both) > 1e-3 * np.linalg.norm(final[name]):
-            bad.append(name)
+            print(f"step {number}: {loss:.6f}, ours {step['loss']:.6f}, {off:.1e} apart")
+    losses = [step["loss"] for step in batches.steps]
+    print(f"{len(losses)} losses, from {losses[0]:.4f} to {losses[-1]:.4f}: at most {worst:.1e} apart")
+    for pair in run.layers():
+        theirs = [w.detach().float() for _, w in pair]
+        mine, start = ([torch.from_numpy(values[name]) for name, _ in pair] for values in (final, first))
+        off = distance(mine, theirs) / norm(mine)
+        print(f"{pair[0][0][:-7]:<8} {off:.1e} apart in norm; training moved it by {distance(mine, start) / norm(mine):.1e}")
+        if off > 1e-3:
+            bad.append(pair[0][0][:-7])
+    return bad
+
+
+def states(a, net, first):
+    """Each step from where we were; our states come one after another from standard input."""
+    run, exact, bad, parted = Trained(net, first), Trained(net, first, torch.float64), [], []
+    worst = {"loss": 0.0, "parameters": 0.0, "step": 0.0}
+    values = [w for _, w in run.parameters]
+
+    def ours():
+        state = []
+        for w in values + values:
+            data = sys.stdin.buffer.read(4 * w.numel())
+            if len(data) < 4 * w.numel():
+                sys.exit("our states end before the last step")
+            state.append(torch.frombuffer(bytearray(data), dtype=torch.float32).reshape(w.shape))
+        return state[: len(values)], state[len(values) :]
+
+    for number, batch in enumerate(Batches(a.folder, net)):
+        before, speed = [w.detach().clone() for w in values], [v.clone() for v in run.velocity]
+        loss = run.step(*batch)
+        weights, velocity = ours()
+        with torch.no_grad():
+            off = {
+                "loss": abs(loss / batch[0]["loss"] - 1),
+                "parameters": max(
+                    distance(weights[i : i + 2], values[i : i + 2]) / norm(weights[i : i + 2]) for i in range(0, len(values), 2)
+                ),
+                "step": distance(weights, values) / distance(weights, before),
+            }
+        note = ""
+        if not off["step"] <= a.limit:
+            with torch.no_grad():
+                for (_, w), v, start, pace in zip(exact.parameters, exact.velocity, before, speed):
+                    w.copy_(start)
+                    v.copy_(pace)
+            exact.step(*batch)
+            with torch.no_grad():
+                truth = [w.float() for _, w in exact.parameters]
+                mine, theirs = (distance(x, truth) / distance(truth, before) for x in (weights, values))
+            note = f"; from float64 ours {mine:.1e}, PyTorch's float32 {theirs:.1e}"
+            if not mine <= a.limit:
+                parted.append(number)
+        with torch.no_grad():
+            for w, mine in zip(values + run.velocity, weights + velocity):
+                w.copy_(mine)
+        worst = {what: max(worst[what], off[what]) for what in off}
+        bad += [f"{what} of step {number}" for what in ("loss", "parameters") if not off[what] <= 1e-3]
+        if a.each or note:
+            apart = ", ".join(f"{what} {x:.1e}" for what, x in off.items())
+            print(f"step {number} ({loss:.6f}): {apart} apart{note}", flush=True)
+    print(f"{number + 1} steps, each from our state: at most " + ", ".join(f"{what} {x:.1e}" for what, x in worst.items()) + " apart")
+    print(f"steps in which ours is not within {a.limit:g} of float64: {parted or 'none'}")
+    if 20 * len(parted) > number + 1:
+        bad.append(f"{len(parted)} steps from float64")
+    return bad
+
+
+def chaos(a, net, first):
+    """PyTorch beside itself: one thread, two threads, float64; and us."""
+    runs = [Trained(net, first, torch.float32, 2), Trained(net, first, torch.float32, 1), Trained(net, first, torch.float64, 2)]
+    print("loss of PyTorch's float32 on two threads, and its relative distance to")
+    print(f"{'step':>4} {'loss':>9} {'1 thread':>9} {'float64':>9} {'ours':>9}")
+    for number, batch in zip(range(a.chaos), Batches(a.folder, net)):
+        losses = [run.step(*batch) for run in runs] + [batch[0]["loss"]]
+        off = [abs(loss / losses[0] - 1) for loss in losses[1:]]
+        print(f"{number:>4} {losses[0]:>9.5f} " + " ".join(f"{x:>9.1e}" for x in off), flush=True)
+    return []
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder", type=Path)
+    p.add_argument("--double", action="store_true", help="float64 in PyTorch when running freely")
+    p.add_argument("--each", action="store_true", help="print every step")
+    p.add_argument("--states", action="store_true", help="judge each step from our states on standard input")
+    p.add_argument("--limit", type=float, default=1e-3, help="with --states: how far a step may be before float64 is asked")
+    p.add_argument("--chaos", type=int, metavar="STEPS", help="PyTorch beside itself for so many steps")
+    a = p.parse_args()
+    torch.set_num_threads(2)
+    net, first = read(a.folder / "first.safetensors")
+    bad = (chaos if a.chaos else states if a.states else free)(a, net, first)
     if bad:
         sys.exit(f"too far apart: {', '.join(bad)}")
-    print("the same training")
+    if not a.chaos:
+        print("the same training")
 
 
 if __name__ == "__main__":

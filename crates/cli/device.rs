@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use alexnet_cpu::CpuBackend;
-use alexnet_cuda::{Cache, CudaBackend, Precision, fastest_precision};
+use alexnet_cuda::{Cache, Convolutions, CudaBackend, Precision, fastest_precision};
 use alexnet_net::Backend;
 
 use crate::messages::Refusal;
@@ -55,10 +55,17 @@ pub struct Place {
     /// Where to run: auto, cpu, cuda, cuda:0 or cuda:0,1
     #[arg(long, default_value = "auto")]
     pub device: Device,
-    /// What matrix products multiply on CUDA devices: f32, tf32 or bf16; sums, weights and all else are f32 [default: bf16
-    /// where the devices have it, else f32]
+    /// What CUDA devices multiply: f32, tf32 or bf16, in which they then keep activations too; sums, weights and their
+    /// gradients are f32 [default: bf16 where the devices have it, else f32]
     #[arg(long)]
     pub precision: Option<Precision>,
+    /// How CUDA devices convolve: own (our kernels and cuBLAS), cudnn (wherever it can), or fastest (whichever was faster when
+    /// the shape was first met on this machine)
+    #[arg(long, default_value = "fastest")]
+    pub convolutions: Convolutions,
+    /// The same bits in every run on the same device, whatever libraries are there: --convolutions own
+    #[arg(long)]
+    pub deterministic: bool,
 }
 
 /// The backend a run uses, and why.
@@ -66,8 +73,8 @@ pub struct Place {
 pub struct Choice {
     /// In words, with the reason.
     pub why: String,
-    /// The CUDA devices and what they multiply; none for the CPU.
-    cuda: Option<(Vec<usize>, Precision)>,
+    /// The CUDA devices, what they multiply and how they convolve; none for the CPU.
+    cuda: Option<(Vec<usize>, Precision, Convolutions)>,
 }
 
 /// What a program does on whichever backend was chosen.
@@ -81,7 +88,8 @@ pub trait Work {
 impl Place {
     /// Decides for a net of `columns` columns; an explicit device or precision that cannot be had is refused.
     pub fn choose(&self, columns: usize) -> Result<Choice, Refusal> {
-        let choice = self.device.choose(columns, self.precision)?;
+        let convolutions = if self.deterministic { Convolutions::Own } else { self.convolutions };
+        let choice = self.device.choose(columns, self.precision, convolutions)?;
         match self.precision {
             Some(precision) if precision != Precision::F32 && choice.cuda.is_none() => Err(Refusal::new(
                 format!("--precision {precision} {}", choice.why),
@@ -93,7 +101,12 @@ impl Place {
 }
 
 impl Device {
-    fn choose(&self, columns: usize, precision: Option<Precision>) -> Result<Choice, Refusal> {
+    fn choose(
+        &self,
+        columns: usize,
+        precision: Option<Precision>,
+        convolutions: Convolutions,
+    ) -> Result<Choice, Refusal> {
         let cpu = |why: String| Choice { why, cuda: None };
         let named = match self {
             Device::Cpu => return Ok(cpu("on the CPU".into())),
@@ -119,7 +132,7 @@ impl Device {
                 let devices = named.unwrap_or(&[0]).to_vec();
                 let precision = precision.unwrap_or_else(|| fastest_precision(&devices));
                 let why = format!("on {}, matrix products in {precision}", Device::Cuda(devices.clone()));
-                Ok(Choice { why, cuda: Some((devices, precision)) })
+                Ok(Choice { why, cuda: Some((devices, precision, convolutions)) })
             }
         }
     }
@@ -139,10 +152,20 @@ impl Choice {
     pub fn run<W: Work>(&self, threads: usize, work: W) -> anyhow::Result<W::Done> {
         match &self.cuda {
             None => work.run(CpuBackend::new(1, threads)?),
-            Some((devices, precision)) => {
-                let backend =
-                    CudaBackend::new(devices, &Cache::of_user()).map_err(alexnet_net::Error::from)?;
-                work.run(backend.with_precision(*precision))
+            Some((devices, precision, convolutions)) => {
+                let open = || -> Result<CudaBackend, alexnet_net::DeviceError> {
+                    let backend = CudaBackend::new(devices, &Cache::of_user())?;
+                    backend.with_precision(*precision).with_convolutions(*convolutions)
+                };
+                let backend = open().map_err(alexnet_net::Error::from)?;
+                if *convolutions == Convolutions::Library && !backend.has_cudnn() {
+                    return Err(Refusal::new(
+                        "--convolutions cudnn: libcudnn.so.9 could not be loaded",
+                        "install cuDNN 9, put its folder on LD_LIBRARY_PATH, or use --convolutions own",
+                    )
+                    .into());
+                }
+                work.run(backend)
             }
         }
     }
@@ -163,7 +186,12 @@ mod tests {
 
     #[test]
     fn the_cpu_refuses_other_precisions() {
-        let place = |precision| Place { device: Device::Cpu, precision };
+        let place = |precision| Place {
+            device: Device::Cpu,
+            precision,
+            convolutions: Convolutions::Fastest,
+            deterministic: false,
+        };
         assert!(place(Some(Precision::F32)).choose(2).is_ok());
         let refusal = place(Some(Precision::Bf16)).choose(2).unwrap_err();
         assert_eq!(refusal.to_string(), "--precision bf16 on the CPU");
@@ -171,7 +199,7 @@ mod tests {
 
     #[test]
     fn more_devices_than_columns_are_refused_before_anything_is_asked_of_them() {
-        let refusal = "cuda:0,1,2".parse::<Device>().unwrap().choose(2, None).unwrap_err();
+        let refusal = "cuda:0,1,2".parse::<Device>().unwrap().choose(2, None, Convolutions::Own).unwrap_err();
         assert_eq!(refusal.to_string(), "--device cuda:0,1,2: 3 devices for 2 columns");
     }
 }

@@ -3,6 +3,7 @@
 use alexnet_net::{Backend, Net, Network};
 
 use crate::messages::say;
+use crate::progress::size;
 
 /// Prints the table.
 pub fn print(net: &Net) -> anyhow::Result<()> {
@@ -30,6 +31,14 @@ pub fn print(net: &Net) -> anyhow::Result<()> {
     say(format_args!(
         "neurons        {} (the caption of figure 2 counts 55×48×96 for the first layer: 622312 in all at full width)",
         summary.neurons
+    ))?;
+    // Without room for a sample, what is left are parameters, velocities and gradients.
+    let [fixed, one] = [0, 1].map(|batch| net.device_bytes(1, batch).map(|bytes| bytes[0]));
+    let (fixed, one) = (fixed?, one?);
+    say(format_args!(
+        "memory         {} for parameters, velocities and gradients; {} more for each photo of a batch",
+        size(fixed),
+        size(one - fixed)
     ))
 }
 

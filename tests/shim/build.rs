@@ -28,7 +28,7 @@ fn kernels(folder: &Path) -> Vec<(PathBuf, Vec<String>)> {
         .collect()
 }
 
-/// The stand-in libcuda.so.1 and libcublas.so.13, found by the tests through `SHIM_DRIVERS`.
+/// The stand-in libcuda.so.1, libcublas.so.13 and libcudnn.so.9, found by the tests through `SHIM_DRIVERS`.
 fn drivers(here: &Path, kernels: &Path, out: &Path, generated: &Path) {
     let libraries = [
         (
@@ -42,6 +42,7 @@ fn drivers(here: &Path, kernels: &Path, out: &Path, generated: &Path) {
             ],
         ),
         ("libcublas.so.13", vec!["driver/libcublas.cpp"]),
+        ("libcudnn.so.9", vec!["driver/libcudnn.cpp"]),
     ];
     for (name, sources) in libraries {
         let mut build = cc::Build::new();

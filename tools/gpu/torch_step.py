@@ -35,7 +35,7 @@ def measure(device, batch, steps, tf32, autocast, compiled):
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = True
     net = network().to(device, memory_format=torch.channels_last)
-    forward = torch.compile(net, mode="max-autotune-no-cudagraphs") if compiled else net
+    forward = torch.compile(net) if compiled else net
     optimiser = torch.optim.SGD(net.parameters(), 1e-4, momentum=0.9, weight_decay=5e-4, fused=True)
     x = torch.randn(batch, 3, 224, 224, device=device).to(memory_format=torch.channels_last)
     labels = torch.randint(1000, (batch,), device=device)

@@ -97,9 +97,9 @@ impl Backend for CpuBackend {
         Ok(())
     }
 
-    fn reserve_convolution(&mut self, _: usize, op: &Convolution, _: usize) -> Done {
+    fn reserve_convolution(&mut self, _: usize, op: &Convolution, n: usize) -> Done {
         self.workers.reserve(convolution::scratch_len(op));
-        self.share(convolution::shared_len(op));
+        self.share(convolution::shared_len(op, n));
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl Backend for CpuBackend {
         y: &mut Floats,
     ) -> Done {
         let (weight, bias) = (&w.buffer[w.weight], &w.buffer[w.bias]);
-        convolution::forward(&self.workers, op, n, x, weight, Some(bias), y);
+        convolution::forward(&self.workers, op, n, x, (weight, bias), y, &mut self.shared);
         Ok(())
     }
 

@@ -13,6 +13,7 @@ use alexnet_net::Convolution;
 use crate::elementwise::Sum;
 use crate::gemm::{Matrix, MatrixMut, multiply};
 use crate::lowering::{add_patches, patches};
+use crate::winograd;
 use crate::workers::Workers;
 
 /// Values of a lowered block: 1 MiB.
@@ -56,19 +57,38 @@ fn turned(op: &Convolution) -> Convolution {
 
 /// Values a thread's workspace must hold.
 pub fn scratch_len(op: &Convolution) -> usize {
-    let forward = |op: &Convolution| op.window() * rows_at_a_time(op) * op.out_width;
-    let backward = if turns(op) { forward(&turned(op)) } else { forward(op) };
-    let weights = places_at_a_time(op) * op.positions();
+    let lowered = |op: &Convolution| op.window() * rows_at_a_time(op) * op.out_width;
+    let forward =
+        |op: &Convolution| if winograd::takes(op) { winograd::scratch_len(op) } else { lowered(op) };
+    let backward = if turns(op) || winograd::takes_back(op) { forward(&turned(op)) } else { lowered(op) };
+    let weights = if winograd::takes(op) { 0 } else { places_at_a_time(op) * op.positions() };
     forward(op).max(backward).max(weights)
 }
 
-/// Values the shared workspace must hold.
-pub fn shared_len(op: &Convolution) -> usize {
-    op.weight_len()
+/// Values the shared workspace must hold for batches of `n`.
+pub fn shared_len(op: &Convolution, n: usize) -> usize {
+    if winograd::takes(op) { winograd::shared_len(op, n).max(op.weight_len()) } else { op.weight_len() }
 }
 
-/// y = w ∗ x + b, rectified if asked; without `bias`, y = w ∗ x.
+/// y = w ∗ x + b, rectified if asked.
 pub fn forward(
+    workers: &Workers,
+    op: &Convolution,
+    n: usize,
+    x: &[f32],
+    (w, bias): (&[f32], &[f32]),
+    y: &mut [f32],
+    shared: &mut [f32],
+) {
+    if winograd::takes(op) {
+        winograd::forward(workers, op, n, x, (w, false), Some(bias), y, shared);
+    } else {
+        lowered(workers, op, n, x, w, Some(bias), y);
+    }
+}
+
+/// As [`forward`], by lowering; without `bias`, y = w ∗ x.
+fn lowered(
     workers: &Workers,
     op: &Convolution,
     n: usize,
@@ -123,10 +143,13 @@ pub fn backward_input(
     dx: &mut [f32],
     shared: &mut [f32],
 ) {
+    if winograd::takes_back(op) {
+        return winograd::forward(workers, &turned(op), n, dy, (w, true), None, dx, shared);
+    }
     if turns(op) {
         let turned_weights = &mut shared[..op.weight_len()];
         turn(workers, op, w, turned_weights);
-        return forward(workers, &turned(op), n, dy, turned_weights, None, dx);
+        return lowered(workers, &turned(op), n, dy, turned_weights, None, dx);
     }
     let (window, positions, outputs) = (op.window(), op.positions(), op.outputs / op.groups);
     let output = outputs * positions;
@@ -181,6 +204,9 @@ pub fn backward_weights(
     dw: Sum,
     shared: &mut [f32],
 ) {
+    if winograd::takes(op) {
+        return winograd::backward_weights(workers, op, n, x, dy, dw, shared);
+    }
     let (window, positions, outputs) = (op.window(), op.positions(), op.outputs / op.groups);
     let step = places_at_a_time(op);
     let blocks = window.div_ceil(step);

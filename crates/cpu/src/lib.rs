@@ -31,6 +31,7 @@ mod normalisation;
 mod peak;
 mod pooling;
 mod softmax;
+mod winograd;
 mod within_map;
 mod workers;
 

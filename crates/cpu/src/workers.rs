@@ -30,6 +30,12 @@ impl Workers {
         })
     }
 
+    /// The same threads with other registers.
+    #[cfg(test)]
+    pub fn with(self, arch: pulp::Arch) -> Self {
+        Workers { arch, ..self }
+    }
+
     /// Number of threads.
     pub fn threads(&self) -> usize {
         self.scratch.len()
@@ -49,6 +55,11 @@ impl Workers {
     /// whose `call` is `#[inline(always)]`. Nothing is contracted or reordered: every width gives the same bits.
     #[inline(always)]
     pub fn wide<K: pulp::NullaryFnOnce>(&self, kernel: K) -> K::Output {
+        self.arch.dispatch(kernel)
+    }
+
+    /// As [`Workers::wide`], for work written in vectors.
+    pub fn vectorised<K: pulp::WithSimd>(&self, kernel: K) -> K::Output {
         self.arch.dispatch(kernel)
     }
 

@@ -1,4 +1,4 @@
-//! Cubins kept between runs.
+//! Cubins, and choices that were measured, kept between runs.
 //!
 //! An entry's name is the digest of everything its content depends on (sources, headers, options, architecture,
 //! NVRTC's version), and it begins with the digest of the rest, so a damaged, cut or foreign entry is known and made
@@ -37,6 +37,19 @@ impl Cache {
         self.cubin_with(file, architecture, version(), || compile(file, architecture).map(|done| done.cubin))
     }
 
+    /// A short text kept under a key, if it is there and whole.
+    pub(crate) fn note(&self, key: &str) -> Option<String> {
+        let path = self.folder.as_ref()?.join(format!("{}.note", digest_of([key])));
+        String::from_utf8(read(&path)?).ok()
+    }
+
+    /// Keeps a short text; as cubins, it may be lost.
+    pub(crate) fn keep_note(&self, key: &str, text: &str) {
+        if let Some(folder) = &self.folder {
+            let _ = write(folder, &folder.join(format!("{}.note", digest_of([key]))), text.as_bytes());
+        }
+    }
+
     fn cubin_with(
         &self,
         file: &KernelFile,
@@ -55,20 +68,20 @@ impl Cache {
     }
 }
 
-/// Digest of all that a cubin depends on; every part is preceded by its length, so that none runs into the next.
+/// Digest of all that a cubin depends on.
 fn key(file: &KernelFile, architecture: &str, version: (i32, i32)) -> String {
+    let sources = std::iter::once(file).chain(HEADERS).flat_map(|source| [source.name, source.source]);
+    let version = format!("{}.{}", version.0, version.1);
+    digest_of(sources.chain(OPTIONS.iter().copied()).chain([architecture, &version]))
+}
+
+/// Digest of some texts; every one is preceded by its length, so that none runs into the next.
+fn digest_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut digest = Sha256::new();
-    let mut add = |part: &str| {
+    for part in parts {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
-    };
-    for source in std::iter::once(file).chain(HEADERS) {
-        add(source.name);
-        add(source.source);
     }
-    OPTIONS.iter().for_each(|option| add(option));
-    add(architecture);
-    add(&format!("{}.{}", version.0, version.1));
     digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

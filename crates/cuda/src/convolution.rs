@@ -1,124 +1,42 @@
-//! Convolutions: patches to columns by our kernel, then matrix products by cuBLAS, a chunk of images at a time.
+//! Convolutions: our own way, patches to columns and then matrix products by cuBLAS, or cuDNN's where it was faster.
 //!
-//! Everything lies channels last: columns are `[n·positions][groups][row]`, weights `[outputs][row]` with the channels of a
-//! tap side by side and rows filled with zeros up to whole vectors, so one product a chunk writes the output as it lies, for
-//! all groups. The gradient of the weights is cut into shares of the batch, products side by side that keep every
-//! multiprocessor busy; the shares are added in order. cuBLAS counts column by column: a row-major a×b matrix is its b×a
-//! matrix.
+//! Everything lies channels last ([`crate::layout`]): columns are `[n·positions][groups][row]`, filters `[outputs][row]` with
+//! the channels of a tap side by side, so one product a chunk of images writes the output as it lies, for all groups. The
+//! gradient of the weights is cut into shares of the batch, products side by side that keep every multiprocessor busy; the
+//! shares are added in order. cuBLAS counts column by column: a row-major a×b matrix is its b×a matrix.
+//!
+//! [`reserve`] decides once which way each of the three directions goes ([`crate::choice`]).
 
 use alexnet_net::{Convolution, DeviceError};
 
+use crate::choice::Way;
+use crate::cudnn::Direction;
 use crate::dense::Product;
 use crate::device::Device;
 use crate::launch::Arg;
-use crate::shape::ColumnShape;
+use crate::layout::Layout;
 use crate::tensor::{Floats, Maps, Scratch, Type};
 
-/// Bytes of columns at a time: enough to fill a GPU, little beside its memory.
-const COLUMNS: usize = 512 << 20;
-/// Sides of the tile that a multiprocessor takes of a product, about.
-const TILE: usize = 128;
+type Done = Result<(), DeviceError>;
 
-/// A convolution's sizes as its products see them.
-struct Layout {
-    /// Values of a row of columns, filled up.
-    row: usize,
-    /// Images whose columns are held at a time.
-    chunk: usize,
-    /// Channels of a group, in and out.
-    channels: usize,
-    maps: usize,
-    of: Type,
-}
-
-impl Layout {
-    fn new(device: &Device, op: &Convolution, n: usize) -> Layout {
-        let of = device.activation();
-        let row = op.window().next_multiple_of(16 / of.width());
-        let image = op.positions() * op.groups * row * of.width();
-        Layout {
-            row,
-            chunk: (COLUMNS / image.max(1)).clamp(1, n.max(1)),
-            channels: op.inputs / op.groups,
-            maps: op.outputs / op.groups,
-            of,
-        }
+/// Makes room for all that the passes need, and chooses their ways.
+pub(crate) fn reserve(device: &mut Device, op: &Convolution, n: usize) -> Done {
+    for foldable in [false, true] {
+        let layout = Layout::new(device.activation(), op, n, foldable);
+        let width = layout.of.width();
+        device.room(Scratch::Columns, layout.columns(layout.chunk) * width)?;
+        device.room(Scratch::Filters, layout.filters() * width)?;
+        device.room(Scratch::Parts, layout.shares(device, layout.chunk) * layout.filters() * 4)?;
+        device.room(Scratch::Folded, layout.folded(n) * width)?;
     }
-
-    fn columns(&self, op: &Convolution, images: usize) -> usize {
-        images * op.positions() * op.groups * self.row
-    }
-
-    /// Shares of `images` images in the weights' gradient: a divisor that makes about two tiles for each multiprocessor.
-    fn shares(&self, device: &Device, images: usize) -> usize {
-        let tiles = self.row.div_ceil(TILE) * self.maps.div_ceil(TILE);
-        let wanted = (2 * device.multiprocessors as usize).div_ceil(tiles).min(images);
-        (1..=wanted).rev().find(|&shares| images.is_multiple_of(shares)).unwrap_or(1)
-    }
-
-    fn shape(&self, device: &Device, op: &Convolution, images: usize) -> Result<ColumnShape, DeviceError> {
-        device.int(self.columns(op, images))?;
-        device.int(images * op.input_len())?;
-        let int = |value| device.int(value);
-        Ok(ColumnShape {
-            batch: int(images)?,
-            groups: int(op.groups)?,
-            channels: int(self.channels)?,
-            height: int(op.height)?,
-            width: int(op.width)?,
-            out_height: int(op.out_height)?,
-            out_width: int(op.out_width)?,
-            kernel: int(op.kernel)?,
-            stride: int(op.stride)?,
-            pad: int(op.padding)?,
-            row: int(self.row)?,
-        })
-    }
-
-    /// The first image and the number of images of each chunk.
-    fn chunks(&self, n: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let chunk = self.chunk;
-        (0..n).step_by(chunk).map(move |first| (first, chunk.min(n - first)))
-    }
-}
-
-/// Makes room for the columns of the largest chunk, for the weights and their gradients.
-pub(crate) fn reserve(device: &mut Device, op: &Convolution, n: usize) -> Result<(), DeviceError> {
-    let layout = Layout::new(device, op, n);
-    let filters = op.outputs * layout.row;
-    device.room(Scratch::Columns, layout.columns(op, layout.chunk) * layout.of.width())?;
-    device.room(Scratch::Filters, filters * layout.of.width())?;
-    device.room(Scratch::Parts, layout.shares(device, layout.chunk) * filters * 4).map(drop)
-}
-
-/// The weights (values `at ..` of `w`) as the products read them.
-fn filters(
-    device: &mut Device,
-    op: &Convolution,
-    layout: &Layout,
-    (w, at): (&Floats, usize),
-) -> Result<u64, DeviceError> {
-    let to = device.room(Scratch::Filters, op.outputs * layout.row * layout.of.width())?;
-    let mut args = vec![Arg::Address(w.at(at)), Arg::Address(to)];
-    for size in [op.outputs, layout.channels, op.kernel * op.kernel, layout.row] {
-        args.push(Arg::Int(device.int(size)?));
-    }
-    let grid = device.grid(op.outputs * layout.row);
-    device.launch(device.typed("filters_last", layout.of)?, grid, &args)?;
-    Ok(to)
+    device.choose(op, n)
 }
 
 /// The columns of `images` images of x.
-fn lower(
-    device: &mut Device,
-    op: &Convolution,
-    layout: &Layout,
-    x: u64,
-    images: usize,
-) -> Result<u64, DeviceError> {
-    let len = layout.columns(op, images);
+fn lower(device: &mut Device, layout: &Layout, x: u64, images: usize) -> Result<u64, DeviceError> {
+    let len = layout.columns(images);
     let to = device.room(Scratch::Columns, len * layout.of.width())?;
-    let shape = layout.shape(device, op, images)?;
+    let shape = layout.shape(device, images)?;
     let args = [Arg::Address(x), Arg::Address(to), Arg::Columns(&shape)];
     device.launch(device.typed("im2col", layout.of)?, device.lanes(len, layout.of), &args)?;
     Ok(to)
@@ -130,24 +48,38 @@ pub(crate) fn forward(
     op: &Convolution,
     n: usize,
     x: &Floats,
-    w: (&Floats, usize),
+    (w, at): (&Floats, usize),
     y: &mut Floats,
-) -> Result<(), DeviceError> {
-    let layout = Layout::new(device, op, n);
+) -> Done {
+    let layout = Layout::new(device.activation(), op, n, true);
     let x = device.last(x, n, op.inputs, op.height * op.width)?;
-    let w = filters(device, op, &layout, w)?;
+    let x = device.folded(&layout, x, n)?;
+    let w = device.filters_last(&layout, w.at(at))?;
     y.maps = Maps::of(n, op.outputs, op.positions());
-    let Layout { row, maps, of, .. } = layout;
+    match device.way(op, Direction::Forward) {
+        Way::Own => multiply_forward(device, &layout, n, x, w, y.address),
+        way => device.convolve(way, &layout.op, n, Direction::Forward, [x, w, y.address]),
+    }
+}
+
+pub(crate) fn multiply_forward(
+    device: &mut Device,
+    layout: &Layout,
+    n: usize,
+    x: u64,
+    w: u64,
+    y: u64,
+) -> Done {
+    let Layout { row, maps, of, op, .. } = *layout;
     for (first, images) in layout.chunks(n) {
-        let x = x + (first * op.input_len() * of.width()) as u64;
-        let columns = lower(device, op, &layout, x, images)?;
+        let columns = lower(device, layout, x + (first * op.input_len() * of.width()) as u64, images)?;
         device.product(&Product {
             m: maps,
             n: images * op.positions(),
             k: row,
             a: (w, row, true),
             b: (columns, op.groups * row, false),
-            c: (y.at(first * op.output_len()), op.outputs, y.of),
+            c: (y + (first * op.output_len() * of.width()) as u64, op.outputs, of),
             accumulate: false,
             batch: Some((op.groups, maps * row, row, maps)),
         })?;
@@ -161,16 +93,30 @@ pub(crate) fn backward_input(
     op: &Convolution,
     n: usize,
     dy: &Floats,
-    w: (&Floats, usize),
+    (w, at): (&Floats, usize),
     dx: &mut Floats,
-) -> Result<(), DeviceError> {
-    let layout = Layout::new(device, op, n);
+) -> Done {
+    let layout = Layout::new(device.activation(), op, n, false);
     let dy = device.last(dy, n, op.outputs, op.positions())?;
-    let w = filters(device, op, &layout, w)?;
+    let w = device.filters_last(&layout, w.at(at))?;
     dx.maps = Maps::of(n, op.inputs, op.height * op.width);
-    let Layout { row, maps, of, .. } = layout;
+    match device.way(op, Direction::Input) {
+        Way::Own => multiply_input(device, &layout, n, dy, w, dx.address),
+        way => device.convolve(way, op, n, Direction::Input, [dx.address, w, dy]),
+    }
+}
+
+pub(crate) fn multiply_input(
+    device: &mut Device,
+    layout: &Layout,
+    n: usize,
+    dy: u64,
+    w: u64,
+    dx: u64,
+) -> Done {
+    let Layout { row, maps, of, op, .. } = *layout;
     for (first, images) in layout.chunks(n) {
-        let columns = device.room(Scratch::Columns, layout.columns(op, images) * of.width())?;
+        let columns = device.room(Scratch::Columns, layout.columns(images) * of.width())?;
         device.product(&Product {
             m: row,
             n: images * op.positions(),
@@ -181,9 +127,9 @@ pub(crate) fn backward_input(
             accumulate: false,
             batch: Some((op.groups, maps * row, maps, row)),
         })?;
-        let shape = layout.shape(device, op, images)?;
-        let args =
-            [Arg::Address(columns), Arg::Address(dx.at(first * op.input_len())), Arg::Columns(&shape)];
+        let shape = layout.shape(device, images)?;
+        let image = dx + (first * op.input_len() * of.width()) as u64;
+        let args = [Arg::Address(columns), Arg::Address(image), Arg::Columns(&shape)];
         let grid = device.lanes(images * op.input_len(), of);
         device.launch(device.typed("col2im", of)?, grid, &args)?;
     }
@@ -198,19 +144,39 @@ pub(crate) fn backward_weights(
     (x, dy): (&Floats, &Floats),
     (dw, db): (u64, u64),
     accumulate: bool,
-) -> Result<(), DeviceError> {
-    let layout = Layout::new(device, op, n);
+) -> Done {
+    let layout = Layout::new(device.activation(), op, n, true);
     let output = (dy, op.outputs, op.positions());
     let [x, dy] = device.both(n, (x, op.inputs, op.height * op.width), output)?;
-    let Layout { row, maps, of, .. } = layout;
-    let (filter, places) = (op.outputs * row, op.positions());
+    let x = device.folded(&layout, x, n)?;
+    match device.way(op, Direction::Weights) {
+        Way::Own => multiply_weights(device, &layout, n, (x, dy), dw, accumulate)?,
+        way => {
+            let gradient = device.room(Scratch::Parts, layout.filters() * layout.of.width())?;
+            device.convolve(way, &layout.op, n, Direction::Weights, [x, gradient, dy])?;
+            device.filters_first(&layout, (gradient, layout.of, 1), dw, accumulate)?;
+        }
+    }
+    device.bias_gradient((dy, layout.of), n * op.positions(), op.outputs, db, accumulate)
+}
+
+pub(crate) fn multiply_weights(
+    device: &mut Device,
+    layout: &Layout,
+    n: usize,
+    (x, dy): (u64, u64),
+    dw: u64,
+    accumulate: bool,
+) -> Done {
+    let Layout { row, maps, of, op, .. } = *layout;
+    let places = op.positions();
     for (first, images) in layout.chunks(n) {
-        let x = x + (first * op.input_len() * of.width()) as u64;
+        let columns = lower(device, layout, x + (first * op.input_len() * of.width()) as u64, images)?;
         let dy = dy + (first * op.output_len() * of.width()) as u64;
-        let columns = lower(device, op, &layout, x, images)?;
         let shares = layout.shares(device, images);
-        let (parts, share) = (device.room(Scratch::Parts, shares * filter * 4)?, images / shares);
+        let (parts, share) = (device.room(Scratch::Parts, shares * layout.filters() * 4)?, images / shares);
         for group in 0..op.groups {
+            let steps = (shares, share * places * op.groups * row, share * op.output_len(), layout.filters());
             device.product(&Product {
                 m: row,
                 n: maps,
@@ -219,15 +185,10 @@ pub(crate) fn backward_weights(
                 b: (dy + (group * maps * of.width()) as u64, op.outputs, true),
                 c: (parts + (group * maps * row * 4) as u64, row, Type::F32),
                 accumulate: false,
-                batch: Some((shares, share * places * op.groups * row, share * op.output_len(), filter)),
+                batch: Some(steps),
             })?;
         }
-        let mut args = vec![Arg::Address(parts), Arg::Address(dw)];
-        let add = usize::from(accumulate || first > 0);
-        for size in [shares, op.outputs, layout.channels, op.kernel * op.kernel, row, add] {
-            args.push(Arg::Int(device.int(size)?));
-        }
-        device.launch("filters_first", device.grid(op.weight_len()), &args)?;
+        device.filters_first(layout, (parts, Type::F32, shares), dw, accumulate || first > 0)?;
     }
-    device.bias_gradient((dy, of), n * places, op.outputs, db, accumulate)
+    Ok(())
 }

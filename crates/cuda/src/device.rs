@@ -8,13 +8,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use alexnet_net::{DeviceError, OutOfMemory};
+use alexnet_net::{Convolution, DeviceError, OutOfMemory};
 use cudarc::cublas::CudaBlas;
 use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DevicePtr, DeviceRepr, result, sys};
 use cudarc::nvrtc::Ptx;
 
 use crate::cache::Cache;
+use crate::choice::{Convolutions, Way};
 use crate::compile::KERNELS;
+use crate::cudnn::{Direction, Library};
 use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
 use crate::tensor::{Floats, Scratch, Type};
@@ -32,6 +34,14 @@ pub(crate) struct Device {
     pub received: Cell<u64>,
     /// Kernels and products timed, while a profile is taken.
     pub spans: RefCell<Option<Vec<Span>>>,
+    /// cuDNN, where it is installed.
+    pub library: Option<Library>,
+    pub convolutions: Convolutions,
+    /// The ways chosen so far.
+    pub ways: HashMap<(Convolution, Direction), Way>,
+    /// The device's name and the cache, for choices that are kept.
+    pub name: String,
+    pub cache: Cache,
     functions: HashMap<&'static str, CudaFunction>,
     pub scratch: [Option<Floats<u8>>; Scratch::COUNT],
     pub segments: Option<Floats<crate::shape::UpdateSegment>>,
@@ -67,6 +77,7 @@ impl Device {
                 functions.insert(kernel, module.load_function(kernel).map_err(load())?);
             }
         }
+        let context_name = context.name().map_err(start())?;
         let blas = CudaBlas::new(stream.clone()).map_err(failed(number, "start cuBLAS"))?;
         Ok(Device {
             number,
@@ -78,6 +89,11 @@ impl Device {
             shadow: None,
             received: Cell::new(0),
             spans: RefCell::new(None),
+            library: None,
+            convolutions: Convolutions::default(),
+            ways: HashMap::new(),
+            name: context_name,
+            cache: cache.clone(),
             functions,
             scratch: Default::default(),
             segments: None,

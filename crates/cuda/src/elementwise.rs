@@ -1,8 +1,6 @@
 //! The kernels that are neither products nor exchanges: a device's launches with their shapes, checked first.
 
-use alexnet_net::{
-    DeviceError, Dropout, LocalResponse, MaxPool, Segment, SoftmaxSlice, WithinMap,
-};
+use alexnet_net::{DeviceError, Dropout, LocalResponse, MaxPool, Segment, SoftmaxSlice, WithinMap};
 
 use crate::device::{Device, failed};
 use crate::launch::{Arg, Grid};

@@ -13,13 +13,16 @@
 
 mod backend;
 mod cache;
+mod choice;
 mod compile;
 mod convolution;
+mod cudnn;
 mod dense;
 mod device;
 mod elementwise;
 mod exchange;
 mod launch;
+mod layout;
 mod pinned;
 mod precision;
 mod probe;
@@ -30,10 +33,12 @@ mod tensor;
 
 use alexnet_net::DeviceError;
 
+use cudnn::Library;
 use device::{Device, failed};
 use staging::Staging;
 
 pub use cache::Cache;
+pub use choice::Convolutions;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
 pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
@@ -70,5 +75,27 @@ impl CudaBackend {
             device.precision = precision;
         }
         self
+    }
+
+    /// The same devices with convolutions computed so; by our own kernels if nothing is said. cuDNN is used only where it
+    /// is installed.
+    ///
+    /// # Errors
+    /// A device that cannot be made current.
+    pub fn with_convolutions(mut self, convolutions: Convolutions) -> Result<Self, DeviceError> {
+        for device in &mut self.devices {
+            device.convolutions = convolutions;
+            device.ways.clear();
+            if convolutions != Convolutions::Own && device.library.is_none() {
+                device.context.bind_to_thread().map_err(failed(device.number, "start cuDNN"))?;
+                device.library = Library::open(&device.stream);
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether cuDNN is there and may be used.
+    pub fn has_cudnn(&self) -> bool {
+        self.devices.iter().all(|device| device.library.is_some())
     }
 }

@@ -57,6 +57,32 @@ pub(crate) struct ColumnShape {
     pub row: i32,
 }
 
+/// `FoldShape` of operand.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FoldShape {
+    pub batch: i32,
+    pub channels: i32,
+    pub height: i32,
+    pub width: i32,
+    pub fold: i32,
+    pub pad: i32,
+    pub out_height: i32,
+    pub out_width: i32,
+}
+
+/// `FilterShape` of operand.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FilterShape {
+    pub outputs: i32,
+    pub channels: i32,
+    pub kernel: i32,
+    pub fold: i32,
+    pub side: i32,
+    pub row: i32,
+}
+
 /// `PoolShape` of pool.cu.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +147,10 @@ impl Sources {
 
 // SAFETY: plain structs of numbers without padding, with the layout of their namesakes in kernels/.
 unsafe impl DeviceRepr for ColumnShape {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for FoldShape {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for FilterShape {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for AugmentDraw {}
 // SAFETY: as above.

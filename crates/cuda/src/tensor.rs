@@ -83,8 +83,12 @@ impl<T> Floats<T> {
 pub(crate) enum Scratch {
     /// Columns of a convolution.
     Columns,
+    /// An image with squares of pixels as one.
+    Folded,
     /// Weights of a convolution, channels last.
     Filters,
+    /// What cuDNN works in.
+    Library,
     /// Gradients of those, one for each share of the batch.
     Parts,
     /// Sums of rows, on the way to a bias' gradient.
@@ -146,13 +150,7 @@ impl Device {
     }
 
     /// Where `n` samples of `channels` maps of `pixels` pixels lie channels last.
-    pub fn last(
-        &mut self,
-        x: &Floats,
-        n: usize,
-        channels: usize,
-        pixels: usize,
-    ) -> Result<u64, DeviceError> {
+    pub fn last(&mut self, x: &Floats, n: usize, channels: usize, pixels: usize) -> Result<u64, DeviceError> {
         match x.maps {
             _ if channels == 1 || pixels == 1 => Ok(x.address),
             Some(maps) if (maps.channels, maps.pixels) == (channels, pixels) => Ok(x.address),

@@ -50,8 +50,7 @@ fn check_with<B: Backend>(backend: &mut B, case: &Case, seed: u64, grain: Grain)
     let ours = run::run(backend, case, seed, grain).map_err(failed)?;
     let theirs = run::run(&mut Oracle::new(backend.devices()), case, seed, grain).map_err(failed)?;
     for (ours, theirs) in ours.iter().zip(&theirs) {
-        compare(ours, theirs, grain)
-            .map_err(|difference| format!("{case:?}, seed {seed}: {difference}"))?;
+        compare(ours, theirs, grain).map_err(|difference| format!("{case:?}, seed {seed}: {difference}"))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@
 /// A grouped convolution with square kernels. Positions past the right and bottom edge read zeros, so the output
 /// size is given, not derived. Weights are `[outputs, inputs / groups, kernel, kernel]`; group `g` of the outputs
 /// reads group `g` of the inputs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Convolution {
     /// Groups, each with equal shares of inputs and outputs.
     pub groups: usize,

@@ -9,6 +9,7 @@ mod dense;
 mod devices;
 mod normalisation;
 mod pooling;
+mod rectifier;
 mod softmax;
 mod tanh;
 
@@ -17,5 +18,6 @@ pub use dense::{dense, dense_input_gradient, dense_weight_gradient};
 pub use devices::Oracle;
 pub use normalisation::{local_response, local_response_gradient, within_map, within_map_gradient};
 pub use pooling::{average_pool, average_pool_gradient, max_pool, max_pool_gradient};
+pub use rectifier::{rectifier, rectifier_gradient};
 pub use softmax::{cross_entropy, rank, smoothed, softmax};
 pub use tanh::{tanh, tanh_gradient};

@@ -111,6 +111,12 @@ fn average_pooling_gradient() {
 }
 
 #[test]
+fn rectifier_gradients() {
+    let (x, dy) = (values(50, 1), values(50, 2));
+    check("dx", &x, &dy, rectifier, &rectifier_gradient(&rectifier(&x), &dy));
+}
+
+#[test]
 fn tanh_gradients() {
     let (x, dy) = (values(50, 1), values(50, 2));
     check("dx", &x, &dy, tanh, &tanh_gradient(&x, &dy));

@@ -31,6 +31,31 @@ fn two_columns_have_the_papers_numbers() {
     }
 }
 
+/// Connectivity: the same layers read all columns however many there are; the others read their own, so their weights
+/// shrink with the columns.
+#[test]
+fn columns_meet_in_the_same_layers() {
+    for columns in [1, 2, 4, 8] {
+        for net in [Net::paper(columns, 1000), Net::original(columns, 1000)] {
+            let summary = net.summary().unwrap();
+            let row = |name: &str| summary.layers.iter().find(|l| l.name == name).unwrap();
+            for (name, weights, crosses) in [
+                ("conv1", 96 * 3 * 121, false),
+                ("conv2", 256 * 96 * 25 / columns, false),
+                ("conv3", 384 * 256 * 9, true),
+                ("conv4", 384 * 384 * 9 / columns, false),
+                ("conv5", 256 * 384 * 9 / columns, false),
+                ("fc6", 4096 * 9216, true),
+                ("fc7", 4096 * 4096, true),
+                ("fc8", 1000 * 4096, true),
+            ] {
+                let found = (row(name).weights, row(name).crosses);
+                assert_eq!(found, (weights, crosses && columns > 1), "{name} of {columns} columns");
+            }
+        }
+    }
+}
+
 /// Section 1.2 of the project's notes counts these by hand.
 #[test]
 fn one_column_has_its_numbers() {

@@ -1,7 +1,9 @@
 //! Trains on a few batches and writes down all that another program needs to do the same, for `tools/replay.py`:
-//! `cargo run --release -p alexnet-train --example replay -- SHARDS OUT [original|paper|…] [steps] [batch] [factor] [narrow] [crop]`
+//! `cargo run --release -p alexnet-train --example replay -- SHARDS OUT [original|paper|…] [steps] [batch] [factor] [narrow] [crop] [states]`
 //! `factor` multiplies the recipe's rates. At the full first rate on a batch of 32 any two correct programs part within
-//! some ten steps: one pooling window whose two largest values differ in the last bit is enough.
+//! some ten steps: one pooling window whose two largest values differ in the last bit is enough. With `states`, nothing
+//! is written to OUT; parameters and velocities after each step go to standard output (f32, global order), so that each
+//! step can be judged from the same start.
 //!
 //! OUT holds `first.safetensors` and `final.safetensors` (checkpoints), `pixels.f32` [steps, batch, 3, crop, crop] and
 //! `labels.u32` as the loader made them, `masks.u8` (for each step fc6's and fc7's, [batch, units] each), `test.f32` (logits
@@ -28,18 +30,27 @@ fn main() -> Result<(), Any> {
     let preset = arguments.get(2).map_or("original", String::as_str);
     let number = |i: usize, default: usize| arguments.get(i).map_or(Ok(default), |text| text.parse());
     let (steps, batch, narrow, crop) = (number(3, 100)?, number(4, 32)?, number(6, 1)?, number(7, 224)?);
+    let states = arguments.get(8).is_some_and(|text| text == "states");
     let factor: f64 = arguments.get(5).map_or(Ok(0.01), |text| text.parse())?;
 
     let job = job(shards, preset, batch, narrow, crop)?;
     let steps = steps.min(job.batches() as usize);
     std::fs::create_dir_all(out)?;
-    let file = |name: &str| Ok::<_, Any>(BufWriter::new(File::create(out.join(name))?));
+    let file = |name: &str| -> Result<Box<dyn Write>, Any> {
+        Ok(if states {
+            Box::new(std::io::sink())
+        } else {
+            Box::new(BufWriter::new(File::create(out.join(name))?))
+        })
+    };
     let (mut pixels, mut labels, mut masks) = (file("pixels.f32")?, file("labels.u32")?, file("masks.u8")?);
 
     let mut network = Network::new(CpuBackend::new(1, 0)?, &job.net, batch)?;
     let first = Parameters::initial(&job.net, job.seed)?;
     network.set_parameters(&first)?;
-    save(&job, first, &out.join("first.safetensors"))?;
+    if !states {
+        save(&job, first, &out.join("first.safetensors"))?;
+    }
     let mut lines = Vec::new();
     for (step, loaded) in job.loader(&State::default(), true)?.take(steps).enumerate() {
         let loaded = loaded?;
@@ -65,7 +76,17 @@ fn main() -> Result<(), Any> {
         rule.rates.iter_mut().for_each(|r| r.rate *= factor);
         network.update(&rule)?;
         let loss = network.score()?.loss_sum / loaded.labels().len() as f64;
-        println!("step {step}: loss {loss:.6}");
+        eprintln!("step {step}: loss {loss:.6}");
+        if states {
+            let mut stdout = BufWriter::new(std::io::stdout().lock());
+            for values in [network.parameters()?, network.velocity()?] {
+                for values in values.iter() {
+                    let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
+                    stdout.write_all(&bytes)?;
+                }
+            }
+            stdout.flush()?;
+        }
         lines.push(serde_json::json!({
             "loss": loss,
             "rates": rule.rates.iter().map(|r| r.rate).collect::<Vec<_>>(),
@@ -73,6 +94,9 @@ fn main() -> Result<(), Any> {
             "momentum": rule.momentum,
             "samples": loaded.labels().len(),
         }));
+    }
+    if states {
+        return Ok(());
     }
     save(&job, network.parameters()?, &out.join("final.safetensors"))?;
     std::fs::write(out.join("steps.json"), serde_json::to_string(&lines)?)?;

@@ -1,9 +1,9 @@
 //! What tools/gpu-check runs on a machine with a GPU: each command prints one JSON object.
 //!
-//!     check operations CASES [PRECISION]               random cases of each operation against the oracle
+//!     check operations CASES [PRECISION [CONVOLUTIONS]]      random cases of each operation against the oracle
 //!     check steps NET NARROW SIDE BATCH STEPS DEVICES PRECISION  losses beside the CPU's, the bytes columns exchange (DEVICES such as 0 or 0,1)
-//!     check throughput NET NARROW SIDE BATCH STEPS PRECISION     records in page-locked memory to updates
-//!     check times NET NARROW SIDE BATCH TFLOPS TB/S PRECISION    each operation's time beside what the device could do
+//!     check throughput NET NARROW SIDE BATCH STEPS PRECISION [CONVOLUTIONS]  records in page-locked memory to updates
+//!     check times NET NARROW SIDE BATCH TFLOPS TB/S PRECISION [CONVOLUTIONS] each operation's time beside what the device could do
 
 mod cost;
 mod ring;
@@ -12,7 +12,7 @@ mod timed;
 use std::time::Instant;
 
 use alexnet_cpu::CpuBackend;
-use alexnet_cuda::{Cache, CudaBackend, Precision, probe};
+use alexnet_cuda::{Cache, Convolutions, CudaBackend, Precision, probe};
 use alexnet_net::conformance::{Case, check, check_coarsely};
 use alexnet_net::{Augmentation, Backend, DropoutKey, Mean, Net, Network, Parameters, UpdateRule};
 use alexnet_rng::{Purpose, Stream};
@@ -38,20 +38,24 @@ fn main() -> std::process::ExitCode {
 fn run(arguments: &[&str]) -> Outcome {
     probe()?;
     match *arguments {
-        ["operations", cases] => operations(cases.parse()?, Precision::F32),
-        ["operations", cases, precision] => operations(cases.parse()?, precision.parse()?),
+        ["operations", cases] => operations(cases.parse()?, Precision::F32, Convolutions::Own),
+        ["operations", cases, precision] => operations(cases.parse()?, precision.parse()?, Convolutions::Own),
+        ["operations", cases, precision, convolutions] => {
+            operations(cases.parse()?, precision.parse()?, convolutions.parse()?)
+        }
         ["steps", preset, narrow, side, batch, steps, devices, precision] => {
             let net = net(preset, narrow.parse()?, side.parse()?)?;
             let devices = devices.split(',').map(str::parse).collect::<Result<Vec<usize>, _>>()?;
             losses(&net, batch.parse()?, steps.parse()?, &devices, precision.parse()?)
         }
-        ["throughput", preset, narrow, side, batch, steps, precision] => {
+        ["throughput", preset, narrow, side, batch, steps, precision, ref way @ ..] => {
             let net = net(preset, narrow.parse()?, side.parse()?)?;
-            throughput(&net, batch.parse()?, steps.parse()?, precision.parse()?)
+            throughput(&net, batch.parse()?, steps.parse()?, one(precision.parse()?, way)?)
         }
-        ["times", preset, narrow, side, batch, tera_flops, tera_bytes, precision] => {
+        ["times", preset, narrow, side, batch, tera_flops, tera_bytes, precision, ref way @ ..] => {
             let net = net(preset, narrow.parse()?, side.parse()?)?;
-            times(&net, batch.parse()?, tera_flops.parse()?, tera_bytes.parse()?, precision.parse()?)
+            let backend = one(precision.parse()?, way)?;
+            times(&net, batch.parse()?, tera_flops.parse()?, tera_bytes.parse()?, backend)
         }
         _ => Err("see the head of crates/cuda/examples/check/main.rs".into()),
     }
@@ -66,8 +70,14 @@ fn open(devices: &[usize], precision: Precision) -> Result<CudaBackend, alexnet_
     Ok(CudaBackend::new(devices, &Cache::of_user())?.with_precision(precision))
 }
 
-fn operations(cases: u64, precision: Precision) -> Outcome {
-    let mut backend = open(&[0, 0, 0], precision)?;
+/// One device; convolutions the fastest way if nothing else is said.
+fn one(precision: Precision, way: &[&str]) -> Result<CudaBackend, Box<dyn std::error::Error>> {
+    let way = way.first().map_or(Ok(Convolutions::Fastest), |way| way.parse())?;
+    Ok(open(&[0], precision)?.with_convolutions(way)?)
+}
+
+fn operations(cases: u64, precision: Precision, convolutions: Convolutions) -> Outcome {
+    let mut backend = open(&[0, 0, 0], precision)?.with_convolutions(convolutions)?;
     let check = if precision == Precision::Bf16 { check_coarsely } else { check };
     let (mut failed, mut unused) = (Vec::new(), 0);
     for seed in 0..cases {
@@ -144,8 +154,11 @@ fn augmentation(net: &Net) -> Augmentation {
     Augmentation { record: [record; 2], crop: [side; 2], mean, scale: [1.0; 3] }
 }
 
-fn throughput(net: &Net, batch: usize, steps: u64, precision: Precision) -> Outcome {
-    let mut network = Network::new(open(&[0], precision)?, net, batch)?;
+/// Updates between two looks at the scores, as in training.
+const UNREAD: u64 = 10;
+
+fn throughput(net: &Net, batch: usize, steps: u64, backend: CudaBackend) -> Outcome {
+    let mut network = Network::new(backend, net, batch)?;
     network.set_parameters(&Parameters::initial(net, 2012)?)?;
     let op = augmentation(net);
     network.prepare_records(op.clone())?;
@@ -162,14 +175,16 @@ fn throughput(net: &Net, batch: usize, steps: u64, precision: Precision) -> Outc
         network.train_staged(&labels, Some(key))?;
         network.update(&rule)?;
         network.stage(ring.next()?)?;
-        network.score()?;
+        if (step + 1) % UNREAD == 0 || step + 1 == warm || step + 1 == steps + warm {
+            network.scores()?; // as `train` does: no step waits for the device
+        }
     }
     let seconds = start.elapsed().as_secs_f64() / steps as f64;
     Ok(json!({ "batch": batch, "ms": 1e3 * seconds, "images_per_second": batch as f64 / seconds }))
 }
 
-fn times(net: &Net, batch: usize, tera_flops: f64, tera_bytes: f64, precision: Precision) -> Outcome {
-    let timed = timed::Timed::new(open(&[0], precision)?, 10);
+fn times(net: &Net, batch: usize, tera_flops: f64, tera_bytes: f64, backend: CudaBackend) -> Outcome {
+    let timed = timed::Timed::new(backend, 10);
     let records = timed.records();
     let mut network = Network::new(timed, net, batch)?;
     network.set_parameters(&Parameters::initial(net, 2012)?)?;

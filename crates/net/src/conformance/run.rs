@@ -217,7 +217,8 @@ impl<B: Backend> Runner<'_, B> {
     }
 
     fn update(&mut self, len: usize) -> Outputs {
-        let (mut w, mut v, g) = (self.draw_floats(len, 1.0)?, self.draw_floats(len, 1.0)?, self.draw_floats(len, 9.0)?);
+        let (mut w, mut v, g) =
+            (self.draw_floats(len, 1.0)?, self.draw_floats(len, 1.0)?, self.draw_floats(len, 9.0)?);
         let segments = [
             Segment { range: 0..len / 3, rate: 0.01 / 32.0, decay: 5e-6 },
             Segment { range: len / 2..len, rate: 0.02 / 32.0, decay: 0.0 },

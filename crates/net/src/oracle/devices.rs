@@ -5,7 +5,7 @@ use alexnet_rng::Stream;
 use super::{
     convolution, convolution_input_gradient, convolution_weight_gradient, cross_entropy, dense,
     dense_input_gradient, dense_weight_gradient, local_response, local_response_gradient, max_pool,
-    max_pool_gradient, rank, softmax, within_map, within_map_gradient,
+    max_pool_gradient, rank, rectifier, rectifier_gradient, softmax, within_map, within_map_gradient,
 };
 use crate::backend::{Backend, Gradients, Weights};
 use crate::error::DeviceError;
@@ -43,11 +43,8 @@ fn store(values: &[f64], to: &mut [f32]) {
     }
 }
 
-fn rectified(mut y: Vec<f64>, rectify: bool) -> Vec<f64> {
-    if rectify {
-        y.iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
-    }
-    y
+fn rectified(y: Vec<f64>, rectify: bool) -> Vec<f64> {
+    if rectify { rectifier(&y) } else { y }
 }
 
 fn collect(dw: Gradients<'_, Floats>, (weight, bias): (Vec<f64>, Vec<f64>)) {
@@ -191,16 +188,12 @@ impl Backend for Oracle {
     }
 
     fn rectify_forward(&mut self, _: usize, len: usize, y: &mut Floats) -> Done {
-        y[..len].iter_mut().filter(|y| **y < 0.0).for_each(|y| *y = 0.0);
+        store(&rectifier(&wide(&y[..len])), y);
         Ok(())
     }
 
     fn rectify_backward(&mut self, _: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
-        for (dy, y) in dy[..len].iter_mut().zip(y) {
-            if *y <= 0.0 {
-                *dy = 0.0;
-            }
-        }
+        store(&rectifier_gradient(&wide(&y[..len]), &wide(&dy[..len])), dy);
         Ok(())
     }
 

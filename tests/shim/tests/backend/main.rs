@@ -12,12 +12,13 @@ mod golden;
 mod golden_nets;
 mod precision; // TF32 and bfloat16 products beside float32
 mod records; //  raw records: bit for bit the loader's, in any order of the queue
+mod runs; //  a few steps of training, and how near two programs' have to be
 
 use alexnet_cpu::CpuBackend;
-use alexnet_cuda::{Cache, CudaBackend, KERNELS, Precision, compile};
+use alexnet_cuda::{Cache, Convolutions, CudaBackend, KERNELS, Precision, compile};
 use alexnet_net::conformance::{Case, check, check_coarsely};
-use alexnet_net::{Backend, DropoutKey, Net, Network, Parameters, UpdateRule};
-use alexnet_rng::{Purpose, Stream};
+use alexnet_net::{Backend, Net};
+use runs::{compare, train};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -59,6 +60,7 @@ fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
         let drivers = Path::new(alexnet_shim::DRIVERS);
         let cuda = open(&drivers.join("libcuda.so.1"));
         open(&drivers.join("libcublas.so.13"));
+        open(&drivers.join("libcudnn.so.9"));
         if let Some(folder) = std::env::var_os("NVRTC_DIR") {
             open(&Path::new(&folder).join("libnvrtc-builtins.so.13.0"));
             open(&Path::new(&folder).join("libnvrtc.so.13"));
@@ -84,71 +86,6 @@ fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
 
 fn cache() -> Cache {
     Cache::new(Some(Path::new(env!("CARGO_TARGET_TMPDIR")).join("cubins")))
-}
-
-/// What a run of a few steps leaves behind.
-struct Trace {
-    losses: Vec<f64>,
-    parameters: Parameters,
-    velocity: Parameters,
-    probabilities: Vec<f32>,
-    exchanged: u64,
-    sent: u64,
-}
-
-const BATCH: usize = 4;
-
-fn train<B: Backend>(backend: B, net: &Net, side: usize, steps: u64) -> Trace {
-    let mut network = Network::new(backend, net, BATCH).expect("a net");
-    network.set_parameters(&Parameters::initial(net, 2012).expect("parameters")).expect("an upload");
-    let mut pixels = vec![0.0; BATCH * 3 * side * side];
-    let rule = UpdateRule::paper(1e-4, BATCH, network.parameter_table().len());
-    let mut losses = Vec::new();
-    for step in 0..steps {
-        Stream::new(5, 0, step % 3, Purpose::Sample).fill_normal(60.0, &mut pixels);
-        let labels: Vec<u32> = (0..BATCH as u32).map(|i| (i * 3 + step as u32 % 3) % 10).collect();
-        let key = DropoutKey { seed: 9, epoch: 1, first_position: step * BATCH as u64 };
-        network.train_batch(&pixels, &labels, Some(key)).expect("a step");
-        losses.push(network.score().expect("a score").loss_sum / BATCH as f64);
-        network.update(&rule).expect("an update");
-    }
-    Trace {
-        losses,
-        parameters: network.parameters().expect("a download"),
-        velocity: network.velocity().expect("a download"),
-        probabilities: network.probabilities(&pixels).expect("probabilities"),
-        exchanged: network.exchanged_bytes(),
-        sent: network.traffic().bytes,
-    }
-}
-
-fn norm(values: impl Iterator<Item = f32>) -> f64 {
-    values.map(|v| f64::from(v).powi(2)).sum::<f64>().sqrt()
-}
-
-fn assert_near(what: &str, ours: &Parameters, theirs: &Parameters, tolerance: f64) {
-    for (i, (ours, theirs)) in ours.iter().zip(theirs.iter()).enumerate() {
-        let difference = norm(ours.iter().zip(theirs).map(|(a, b)| a - b));
-        assert!(
-            difference <= tolerance * norm(theirs.iter().copied()) + 1e-12,
-            "{what}, parameter {i}: {difference:e}"
-        );
-    }
-}
-
-fn assert_same(what: &str, ours: &Trace, theirs: &Trace) {
-    for (step, (a, b)) in ours.losses.iter().zip(&theirs.losses).enumerate() {
-        let tolerance = if step == 0 { 1e-5 } else { 1e-3 };
-        assert!((a / b - 1.0).abs() <= tolerance, "{what}: loss {step}: {a}, expected {b}");
-    }
-    assert_near(&format!("{what}: parameters"), &ours.parameters, &theirs.parameters, 1e-3);
-    assert_near(&format!("{what}: velocity"), &ours.velocity, &theirs.velocity, 2e-2);
-    let difference = norm(ours.probabilities.iter().zip(&theirs.probabilities).map(|(a, b)| a - b));
-    assert!(
-        difference <= 1e-3 * norm(theirs.probabilities.iter().copied()),
-        "{what}: probabilities: {difference:e}"
-    );
-    assert_eq!(ours.exchanged, theirs.exchanged, "{what}: bytes exchanged");
 }
 
 fn net(preset: &str, columns: usize, side: usize) -> Net {
@@ -185,11 +122,13 @@ fn twenty_steps_on_one_two_and_four_devices() {
         ("paper", 4, 4),
     ] {
         let net = net(preset, columns, 64);
-        let expected = train(CpuBackend::new(devices, 2).expect("threads"), &net, 64, 20);
-        driver.seed(3);
         let ordinals: Vec<usize> = (0..devices).collect();
-        let ours = train(CudaBackend::new(&ordinals, &cache()).expect("devices"), &net, 64, 20);
-        assert_same(&format!("{preset}, {columns} columns on {devices}"), &ours, &expected);
+        driver.seed(3);
+        compare(&format!("{preset}, {columns} columns on {devices}"), &net, |draw| {
+            let cuda = CudaBackend::new(&ordinals, &cache()).expect("devices");
+            let cpu = CpuBackend::new(devices, 2).expect("threads");
+            [train(cuda, &net, 64, 20, draw), train(cpu, &net, 64, 20, draw)]
+        });
     }
 }
 
@@ -199,7 +138,7 @@ fn any_order_of_the_queue_gives_the_same_bits() {
     let net = net("original", 2, 64);
     let run = |number| {
         driver.seed(number);
-        train(CudaBackend::new(&[1, 0], &cache()).expect("devices"), &net, 64, 2)
+        train(CudaBackend::new(&[1, 0], &cache()).expect("devices"), &net, 64, 2, 0)
     };
     let first = run(0);
     for number in 1..20 {
@@ -214,12 +153,10 @@ fn any_order_of_the_queue_gives_the_same_bits() {
 fn full_size_input() {
     let Some(_turn) = driver() else { return };
     let net = net("original", 2, 224);
-    let expected = train(CpuBackend::new(2, 2).expect("threads"), &net, 224, 1);
-    assert_same(
-        "224",
-        &train(CudaBackend::new(&[0, 1], &cache()).expect("devices"), &net, 224, 1),
-        &expected,
-    );
+    compare("224", &net, |draw| {
+        let cuda = CudaBackend::new(&[0, 1], &cache()).expect("devices");
+        [train(cuda, &net, 224, 1, draw), train(CpuBackend::new(2, 2).expect("threads"), &net, 224, 1, draw)]
+    });
 }
 
 #[test]
@@ -252,14 +189,19 @@ fn a_device_that_is_not_there_is_an_error() {
 fn every_operation_agrees_with_the_oracle() {
     let Some((driver, _turn)) = driver() else { return };
     let mut agreed = std::collections::HashSet::new();
-    for (devices, seeds, precision) in [
-        (1, 0..120, Precision::F32),
-        (3, 1000..1040, Precision::F32),
-        (1, 2000..2120, Precision::Bf16),
-        (3, 3000..3040, Precision::Bf16),
+    for (devices, seeds, precision, convolutions) in [
+        (1, 0..120, Precision::F32, Convolutions::Own),
+        (3, 1000..1040, Precision::F32, Convolutions::Own),
+        (1, 2000..2120, Precision::Bf16, Convolutions::Own),
+        (3, 3000..3040, Precision::Bf16, Convolutions::Own),
+        (1, 4000..4120, Precision::F32, Convolutions::Library),
+        (1, 4000..4120, Precision::Bf16, Convolutions::Library),
     ] {
         let ordinals: Vec<usize> = (0..devices).collect();
-        let mut backend = CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
+        let mut backend =
+            CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
+        backend = backend.with_convolutions(convolutions).expect("cuDNN's stand-in");
+        assert_eq!(backend.has_cudnn(), convolutions == Convolutions::Library);
         let check = if precision == Precision::F32 { check } else { check_coarsely };
         for seed in seeds {
             driver.seed(seed);

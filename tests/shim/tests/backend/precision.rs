@@ -3,7 +3,8 @@
 use alexnet_cuda::{CudaBackend, Precision};
 use alexnet_net::{Network, Parameters};
 
-use crate::{BATCH, Trace, cache, driver, net, train};
+use crate::runs::{BATCH, Trace, train};
+use crate::{cache, driver, net};
 
 fn backend(devices: &[usize], precision: Precision) -> CudaBackend {
     CudaBackend::new(devices, &cache()).expect("devices").with_precision(precision)
@@ -17,9 +18,9 @@ fn twenty_steps_stay_within_two_percent_of_float32() {
     {
         let net = net(preset, columns, 64);
         driver.seed(5);
-        let exact = train(backend(devices, Precision::F32), &net, 64, 20);
+        let exact = train(backend(devices, Precision::F32), &net, 64, 20, 0);
         for (precision, least) in [(Precision::Tf32, 1e-7), (Precision::Bf16, 1e-6)] {
-            let ours = train(backend(devices, precision), &net, 64, 20);
+            let ours = train(backend(devices, precision), &net, 64, 20, 0);
             let off = ours.losses.iter().zip(&exact.losses).map(|(a, b)| (a / b - 1.0).abs());
             let worst = off.fold(0.0, f64::max);
             assert!(worst > least && worst < 0.02, "{preset} on {devices:?}, {precision}: {worst}");
@@ -38,7 +39,7 @@ fn any_order_of_the_queue_gives_the_same_bits_in_bfloat16() {
     let net = net("original", 2, 64);
     let run = |seed| -> Trace {
         driver.seed(seed);
-        train(backend(&[1, 0], Precision::Bf16), &net, 64, 2)
+        train(backend(&[1, 0], Precision::Bf16), &net, 64, 2, 0)
     };
     let first = run(0);
     for seed in 1..8 {
