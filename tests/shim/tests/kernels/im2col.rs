@@ -1,3 +1,4 @@
+use crate::operand::Filters;
 use crate::{Element, channels_last, close, elements, golden, grid, in_both_types, in_every_order, ints};
 use crate::{same_bits, unwritten, wide};
 use alexnet_shim::Arg;
@@ -118,41 +119,53 @@ fn patches_and_their_transpose<T: Element>() {
     }
 }
 
-/// Convolution and its three gradients through our columns and a plain product, against PyTorch.
+/// Convolution and its three gradients through our layouts, our columns and a plain product, against PyTorch; once also
+/// with squares of pixels as one, which has no way back to the image.
 #[test]
 fn golden() {
     let Some(g) = golden::ops() else { return };
-    for (name, groups, window) in
-        [("conv_s4_over", 1, [11, 4, 0]), ("conv_5x5_groups2", 2, [5, 1, 2]), ("conv_3x3", 1, [3, 1, 1])]
-    {
+    for (name, groups, window, fold) in [
+        ("conv_s4_over", 1, [11, 4, 0], 1),
+        ("conv_s4_over", 1, [11, 4, 0], 4),
+        ("conv_5x5_groups2", 2, [5, 1, 2], 1),
+        ("conv_3x3", 1, [3, 1, 1], 1),
+    ] {
         let tensor = |part: &str| g.floats(&format!("{name}.{part}"));
         let (from, to) = (g.shape(&format!("{name}.x0")), g.shape(&format!("{name}.y")));
-        let (size, maps, out, taps) = (from[2], to[1], to[2], window[0] * window[0]);
+        let (batch, size, maps, out) = (from[0], from[2], to[1], to[2]);
         let (own, per_group) = (from[1] / groups, maps / groups);
         let image = |part: &str| channels_last(&tensor(part), from[1], size * size);
         let output = |part: &str| channels_last(&tensor(part), maps, out * out);
-        // Filters as [maps][taps][channels], as the rows of the columns go.
-        let filters = |part: &str| channels_last(&tensor(part), own, taps);
-        let (w, b, dy) = (filters("x1"), tensor("x2"), output("dy"));
-        let shape = Shape::new::<f32>(from[0], [groups, own], [size; 2], [out; 2], window);
+        let filters = Filters { outputs: maps, channels: own, kernel: window[0], fold };
+        let (mut x, w, dy) = (image("x0"), filters.last::<f32>(&tensor("x1")), output("dy"));
+        let mut shape = Shape::new::<f32>(batch, [groups, own], [size; 2], [out; 2], window);
+        if fold > 1 {
+            let folded = [out + filters.side() - 1; 2];
+            x = filters.folded(&x, [batch, size, size], window[2], folded);
+            let window = [filters.side(), 1, 0];
+            shape = Shape::new::<f32>(batch, [1, filters.depth()], folded, [out; 2], window);
+        }
         let (row, places) = (shape.row as usize, shape.places());
-        let columns = shape.columns(&image("x0"));
+        let columns = shape.columns(&x);
         let (mut y, mut dw) = (vec![0.0f32; dy.len()], vec![0.0f32; w.len()]);
         let mut gradient = vec![0.0f32; columns.len()];
         for (place, map) in (0..places).flat_map(|place| (0..maps).map(move |map| (place, map))) {
             let start = (place * groups + map / per_group) * row;
-            for k in 0..taps * own {
-                let (at, tap) = (place * maps + map, map * taps * own + k);
+            for k in 0..row {
+                let (at, tap) = (place * maps + map, map * row + k);
                 y[at] += w[tap] * columns[start + k];
                 dw[tap] += dy[at] * columns[start + k];
                 gradient[start + k] += w[tap] * dy[at];
             }
         }
+        let b = tensor("x2");
         let y = in_every_order("bias_forward", grid(y.len()), &y, |y| {
             [vec![y.into(), (&b).into()], ints([places, maps, 0])].concat()
         });
         close(name, &y, &wide(&output("y")), 1e-5);
-        close(name, &shape.image(&gradient), &wide(&image("dx0")), 1e-5);
-        close(name, &dw, &wide(&filters("dx1")), 1e-5);
+        close(name, &filters.first(&dw, 1, None), &wide(&tensor("dx1")), 1e-5);
+        if fold == 1 {
+            close(name, &shape.image(&gradient), &wide(&image("dx0")), 1e-5);
+        }
     }
 }
