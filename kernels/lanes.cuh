@@ -19,7 +19,7 @@ __device__ inline float widened(Bf16 x) { return __uint_as_float(static_cast<uns
 
 // Two values rounded, the first in the lower half.
 __device__ inline unsigned rounded_pair(float first, float second) {
-#ifdef ALX_HOST_SHIM
+#if defined(ALX_HOST_SHIM) || __CUDA_ARCH__ < 800
     return rounded_to<Bf16>(first).bits | static_cast<unsigned>(rounded_to<Bf16>(second).bits) << 16;
 #else
     unsigned pair;

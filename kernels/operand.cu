@@ -3,9 +3,11 @@
 //   narrow, widen  y [n] = x [n] in bfloat16, in float32
 //   transpose      x [batch][rows][columns] to y [batch][columns][rows]: channels last to channels first, and back
 //   fold           x [batch][height][width][channels] to y [batch][out_height][out_width][fold · fold · channels]: squares
-//                  of fold · fold pixels as one, the first `pad` pixels before the image; zeros outside it
+//                  of fold · fold pixels as one, the first `pad` pixels before the image; zeros outside it. Whole vectors
 //   filters_last   w f32 [outputs][channels][kernel][kernel] to y f32 or bf16 [outputs][taps][channels], folded likewise,
 //                  rows of `row` values ending in zeros
+//   filters_turned the same, unfolded, for the input's gradient: bf16 [groups · channels][taps][outputs / groups], the taps
+//                  from the last to the first
 //   filters_first  the gradient's way back: the sum of `parts` such tensors, added to dw if asked
 //
 // A convolution with stride `fold` is one with stride 1 of the folded image: conv1 so gets 48 channels for 3.
@@ -40,28 +42,36 @@ struct FoldShape {
     int batch, channels, height, width, fold, pad, out_height, out_width;
 };
 
-// A row of a square for each thread: neighbours in x and in y.
-template <class T>
+// A vector of a square for each thread; within a line of it pixels and channels are neighbours in x and in y.
+template <class T, int W>
 __device__ inline void folded(const T* x, T* y, const FoldShape& s) {
-    ALX_EACH(i, s.batch * s.out_height * s.out_width * s.fold) {
-        const unsigned line = i % s.fold, place = i / s.fold;
+    const unsigned line_values = s.fold * s.channels, vectors = s.fold * line_values / W;
+    ALX_EACH(i, s.batch * s.out_height * s.out_width * vectors) {
+        const unsigned place = i / vectors, value = i % vectors * W;
         const int left = static_cast<int>(place % s.out_width) * s.fold - s.pad;
-        const int row = static_cast<int>(place / s.out_width % s.out_height * s.fold + line) - s.pad;
+        const int top = static_cast<int>(place / s.out_width % s.out_height * s.fold) - s.pad;
         const unsigned n = place / s.out_width / s.out_height;
-        T* to = y + i * s.fold * s.channels;
-        for (int column = left; column < left + s.fold; column++) {
+        unsigned line = value / line_values, at = value % line_values, pixel = at / s.channels, c = at % s.channels;
+        float v[W];
+#pragma unroll
+        for (int m = 0; m < W; m++) {
+            const int row = top + static_cast<int>(line), column = left + static_cast<int>(pixel);
             const bool inside = row >= 0 && row < s.height && column >= 0 && column < s.width;
-            const T* from = x + ((n * s.height + row) * s.width + column) * s.channels;
-            for (int c = 0; c < s.channels; c++) *to++ = inside ? from[c] : rounded_to<T>(0.0f);
+            v[m] = inside ? widened(x[((n * s.height + row) * s.width + column) * s.channels + c]) : 0.0f;
+            if (++c == static_cast<unsigned>(s.channels)) {
+                c = 0;
+                if (++pixel == static_cast<unsigned>(s.fold)) pixel = 0, line++;
+            }
         }
+        store(y + i * W, v);
     }
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-fold(const float* x, float* y, FoldShape s) { folded(x, y, s); }
+fold(const float* x, float* y, FoldShape s) { folded<float, Lanes<float>::n>(x, y, s); }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-fold_bf16(const Bf16* x, Bf16* y, FoldShape s) { folded(x, y, s); }
+fold_bf16(const Bf16* x, Bf16* y, FoldShape s) { folded<Bf16, Lanes<Bf16>::n>(x, y, s); }
 
 struct FilterShape {
     int outputs, channels, kernel, fold;
@@ -86,6 +96,14 @@ filters_last(const float* w, float* y, FilterShape s) { filters(w, y, s); }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 filters_last_bf16(const float* w, Bf16* y, FilterShape s) { filters(w, y, s); }
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+filters_turned(const float* w, Bf16* y, int groups, int channels, int maps, int taps) {
+    ALX_EACH(i, groups * channels * taps * maps) {
+        const unsigned map = i % maps, tap = i / maps % taps, c = i / maps / taps % channels, group = i / maps / taps / channels;
+        y[i] = rounded_to<Bf16>(w[((group * maps + map) * channels + c) * taps + (taps - 1 - tap)]);
+    }
+}
 
 template <class T>
 __device__ inline void filter_sums(const T* x, float* dw, const FilterShape& s, int parts, int accumulate) {

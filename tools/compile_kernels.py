@@ -7,6 +7,8 @@ import sys
 ARCHITECTURES = ("sm_80", "sm_90")
 # Registers a thread may use: with blocks of 256 threads, 64 keep four blocks (half of all warps) on a multiprocessor.
 BUDGET = 64
+# Convolutions keep their sums in registers, for tensor cores: two blocks are enough.
+TILES, TILE_BUDGET = re.compile(r"convolve_"), 128
 OPTIONS = ("--std=c++17", "--fmad=false", "--ptxas-options=-v", "--ptxas-options=--warn-on-spills")
 
 
@@ -74,8 +76,9 @@ def main():
                 complaints.append(f"{path.name} {arch}: no report for {sorted(missing)}")
             for kernel, (registers, spill, stack) in found.items():
                 table.setdefault((path.name, kernel), {})[arch] = (registers, spill, stack)
-                if spill or stack or registers > BUDGET:
-                    complaints.append(f"{kernel} {arch}: {registers} registers (budget {BUDGET}), "
+                budget = TILE_BUDGET if TILES.match(kernel) else BUDGET
+                if spill or stack or registers > budget:
+                    complaints.append(f"{kernel} {arch}: {registers} registers (budget {budget}), "
                                       f"{spill} bytes spilled, {stack} bytes of stack")
     for (name, kernel), by_arch in table.items():
         cells = [f"{by_arch[a][0]} / {by_arch[a][1]}" if a in by_arch else "?" for a in ARCHITECTURES]

@@ -11,7 +11,7 @@ use alexnet_net::{Convolution, DeviceError};
 use cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT as TIMED;
 
 use crate::convolution;
-use crate::cudnn::Direction;
+use crate::cudnn::{Algorithm, Direction};
 use crate::device::{Device, failed};
 use crate::layout::Layout;
 use crate::tensor::Type;
@@ -56,8 +56,8 @@ impl FromStr for Convolutions {
 pub(crate) enum Way {
     #[default]
     Own,
-    /// cuDNN with the algorithm of this number.
-    Library(u32),
+    /// cuDNN, by this algorithm.
+    Library(Algorithm),
 }
 
 /// Runs of each way that are timed, after one that is not.
@@ -104,7 +104,7 @@ impl Device {
         let text = self.cache.note(&self.key(op, n, direction))?;
         match text.as_str() {
             "own" => Some(Way::Own),
-            text => text.parse().ok().filter(|&number| number < direction.algorithms()).map(Way::Library),
+            text => Algorithm::read(text, direction).map(Way::Library),
         }
     }
 
@@ -130,22 +130,13 @@ impl Device {
             return Ok(Way::Own);
         };
         let way = Way::Library(algorithm);
-        if self.convolutions == Convolutions::Library {
-            return Ok(way);
-        }
-        let theirs = self.time(|d| d.convolve(way, &op, n, direction, buffers));
-        let gradient = self.floats(layout.filters(), Type::F32)?;
-        let ours = self.time(|d| match direction {
-            Direction::Forward => {
-                convolution::multiply_forward(d, layout, n, x.address, w.address, y.address)
-            }
-            Direction::Input => convolution::multiply_input(d, layout, n, y.address, w.address, x.address),
-            Direction::Weights => {
-                let to = gradient.address;
-                convolution::multiply_weights(d, layout, n, (x.address, y.address), to, false)
-            }
-        })?;
         // What cuDNN finds and then cannot run is not chosen.
+        let theirs = self.time(|d| d.convolve(way, &op, n, direction, buffers));
+        if self.convolutions == Convolutions::Library {
+            return Ok(theirs.map_or(Way::Own, |_| way));
+        }
+        let gradient = self.floats(layout.filters(), Type::F32)?;
+        let ours = self.time(|d| convolution::try_own(d, layout, n, direction, buffers, gradient.address))?;
         Ok(if theirs.is_ok_and(|theirs| theirs < MARGIN * ours) { way } else { Way::Own })
     }
 

@@ -28,6 +28,7 @@ macro_rules! files {
 pub const KERNELS: &[KernelFile] = files!(
     "augment.cu",
     "bias_relu.cu",
+    "convolve.cu",
     "dropout.cu",
     "exchange.cu",
     "im2col.cu",
@@ -41,7 +42,8 @@ pub const KERNELS: &[KernelFile] = files!(
 );
 
 /// What they include.
-pub(crate) const HEADERS: &[KernelFile] = files!("prelude.cuh", "philox.cuh", "bf16.cuh", "lanes.cuh");
+pub(crate) const HEADERS: &[KernelFile] =
+    files!("prelude.cuh", "philox.cuh", "bf16.cuh", "lanes.cuh", "tensor_core.cuh");
 
 pub(crate) const OPTIONS: &[&str] = &["--std=c++17", "--fmad=false", "--ptxas-options=-v"];
 
@@ -163,6 +165,6 @@ mod tests {
         there.sort();
         assert_eq!(there, KERNELS.iter().map(|file| file.name).collect::<Vec<_>>());
         assert!(KERNELS.iter().all(|file| !file.kernels().is_empty()));
-        assert_eq!(KERNELS[5].kernels(), ["lrn_forward", "lrn_backward"]);
+        assert_eq!(KERNELS[6].kernels(), ["lrn_forward", "lrn_backward"]);
     }
 }

@@ -1,4 +1,5 @@
-//! Convolutions: our own way, patches to columns and then matrix products by cuBLAS, or cuDNN's where it was faster.
+//! Convolutions: our own kernels on tensor cores ([`crate::tile`]), or patches to columns and matrix products by cuBLAS, or
+//! cuDNN where it was faster.
 //!
 //! Everything lies channels last ([`crate::layout`]): columns are `[n·positions][groups][row]`, filters `[outputs][row]` with
 //! the channels of a tap side by side, so one product a chunk of images writes the output as it lies, for all groups. The
@@ -16,6 +17,7 @@ use crate::device::Device;
 use crate::launch::Arg;
 use crate::layout::Layout;
 use crate::tensor::{Floats, Maps, Scratch, Type};
+use crate::tile;
 
 type Done = Result<(), DeviceError>;
 
@@ -24,7 +26,9 @@ pub(crate) fn reserve(device: &mut Device, op: &Convolution, n: usize) -> Done {
     for foldable in [false, true] {
         let layout = Layout::new(device.activation(), op, n, foldable);
         let width = layout.of.width();
-        device.room(Scratch::Columns, layout.columns(layout.chunk) * width)?;
+        if !tile::turns(device, &layout.op) {
+            device.room(Scratch::Columns, layout.columns(layout.chunk) * width)?;
+        }
         device.room(Scratch::Filters, layout.filters() * width)?;
         device.room(Scratch::Parts, layout.shares(device, layout.chunk) * layout.filters() * 4)?;
         device.room(Scratch::Folded, layout.folded(n) * width)?;
@@ -42,34 +46,32 @@ fn lower(device: &mut Device, layout: &Layout, x: u64, images: usize) -> Result<
     Ok(to)
 }
 
-/// y = w ∗ x, without bias.
+/// y = w ∗ x + bias, rectified if the operation asks.
 pub(crate) fn forward(
     device: &mut Device,
     op: &Convolution,
     n: usize,
     x: &Floats,
-    (w, at): (&Floats, usize),
+    (w, weight, bias): (&Floats, usize, usize),
     y: &mut Floats,
 ) -> Done {
     let layout = Layout::new(device.activation(), op, n, true);
     let x = device.last(x, n, op.inputs, op.height * op.width)?;
     let x = device.folded(&layout, x, n)?;
-    let w = device.filters_last(&layout, w.at(at))?;
+    let filters = device.filters_last(&layout, w.at(weight))?;
     y.maps = Maps::of(n, op.outputs, op.positions());
+    let buffers = [x, filters, y.address];
     match device.way(op, Direction::Forward) {
-        Way::Own => multiply_forward(device, &layout, n, x, w, y.address),
-        way => device.convolve(way, &layout.op, n, Direction::Forward, [x, w, y.address]),
+        Way::Own if tile::fits(device, &layout.op) => {
+            return device.tile_forward(&layout.op, n, [x, filters, w.at(bias), y.address]);
+        }
+        Way::Own => multiply_forward(device, &layout, n, buffers)?,
+        way => device.convolve(way, &layout.op, n, Direction::Forward, buffers)?,
     }
+    device.bias(y, n * op.positions(), op.outputs, w.at(bias), op.rectify)
 }
 
-pub(crate) fn multiply_forward(
-    device: &mut Device,
-    layout: &Layout,
-    n: usize,
-    x: u64,
-    w: u64,
-    y: u64,
-) -> Done {
+fn multiply_forward(device: &mut Device, layout: &Layout, n: usize, [x, w, y]: [u64; 3]) -> Done {
     let Layout { row, maps, of, op, .. } = *layout;
     for (first, images) in layout.chunks(n) {
         let columns = lower(device, layout, x + (first * op.input_len() * of.width()) as u64, images)?;
@@ -98,22 +100,21 @@ pub(crate) fn backward_input(
 ) -> Done {
     let layout = Layout::new(device.activation(), op, n, false);
     let dy = device.last(dy, n, op.outputs, op.positions())?;
-    let w = device.filters_last(&layout, w.at(at))?;
     dx.maps = Maps::of(n, op.inputs, op.height * op.width);
     match device.way(op, Direction::Input) {
-        Way::Own => multiply_input(device, &layout, n, dy, w, dx.address),
-        way => device.convolve(way, op, n, Direction::Input, [dx.address, w, dy]),
+        Way::Own if tile::turns(device, op) => device.tile_input(op, n, [dy, w.at(at), dx.address]),
+        Way::Own => {
+            let filters = device.filters_last(&layout, w.at(at))?;
+            multiply_input(device, &layout, n, [dx.address, filters, dy])
+        }
+        way => {
+            let filters = device.filters_last(&layout, w.at(at))?;
+            device.convolve(way, op, n, Direction::Input, [dx.address, filters, dy])
+        }
     }
 }
 
-pub(crate) fn multiply_input(
-    device: &mut Device,
-    layout: &Layout,
-    n: usize,
-    dy: u64,
-    w: u64,
-    dx: u64,
-) -> Done {
+fn multiply_input(device: &mut Device, layout: &Layout, n: usize, [dx, w, dy]: [u64; 3]) -> Done {
     let Layout { row, maps, of, op, .. } = *layout;
     for (first, images) in layout.chunks(n) {
         let columns = device.room(Scratch::Columns, layout.columns(images) * of.width())?;
@@ -150,7 +151,7 @@ pub(crate) fn backward_weights(
     let [x, dy] = device.both(n, (x, op.inputs, op.height * op.width), output)?;
     let x = device.folded(&layout, x, n)?;
     match device.way(op, Direction::Weights) {
-        Way::Own => multiply_weights(device, &layout, n, (x, dy), dw, accumulate)?,
+        Way::Own => own_weights(device, &layout, n, [x, dy, dw], accumulate)?,
         way => {
             let gradient = device.room(Scratch::Parts, layout.filters() * layout.of.width())?;
             device.convolve(way, &layout.op, n, Direction::Weights, [x, gradient, dy])?;
@@ -160,14 +161,16 @@ pub(crate) fn backward_weights(
     device.bias_gradient((dy, layout.of), n * op.positions(), op.outputs, db, accumulate)
 }
 
-pub(crate) fn multiply_weights(
+fn own_weights(
     device: &mut Device,
     layout: &Layout,
     n: usize,
-    (x, dy): (u64, u64),
-    dw: u64,
+    [x, dy, dw]: [u64; 3],
     accumulate: bool,
 ) -> Done {
+    if tile::fits(device, &layout.op) {
+        return device.tile_weights(layout, n, [x, dy, dw], accumulate);
+    }
     let Layout { row, maps, of, op, .. } = *layout;
     let places = op.positions();
     for (first, images) in layout.chunks(n) {
@@ -191,4 +194,27 @@ pub(crate) fn multiply_weights(
         device.filters_first(layout, (parts, Type::F32, shares), dw, accumulate || first > 0)?;
     }
     Ok(())
+}
+
+/// Runs a direction our own way, for its time alone: of x, w and y the one that `direction` names is written.
+pub(crate) fn try_own(
+    device: &mut Device,
+    layout: &Layout,
+    n: usize,
+    direction: Direction,
+    [x, w, y]: [u64; 3],
+    gradient: u64,
+) -> Done {
+    match direction {
+        Direction::Forward if tile::fits(device, &layout.op) => {
+            device.tile_forward(&layout.op, n, [x, w, 0, y])
+        }
+        Direction::Forward => multiply_forward(device, layout, n, [x, w, y]),
+        // `gradient` holds the weights as the net has them.
+        Direction::Input if tile::turns(device, &layout.op) => {
+            device.tile_input(&layout.op, n, [y, gradient, x])
+        }
+        Direction::Input => multiply_input(device, layout, n, [x, w, y]),
+        Direction::Weights => own_weights(device, layout, n, [x, y, gradient], false),
+    }
 }

@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::{c_int, c_void};
+use std::fmt;
 use std::ptr;
 
 use alexnet_net::{Convolution, DeviceError};
@@ -40,6 +41,36 @@ impl Direction {
         }
     }
 }
+
+/// One of cuDNN's algorithms, and the mathematics it was found with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Algorithm {
+    number: u32,
+    math: sys::cudnnMathType_t,
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.number, self.math as u32)
+    }
+}
+
+impl Algorithm {
+    /// What was written, if it is one of the direction's.
+    pub fn read(text: &str, direction: Direction) -> Option<Algorithm> {
+        let (number, math) = text.split_once(' ')?;
+        let number = number.parse().ok().filter(|&number| number < direction.algorithms())?;
+        let math: u32 = math.parse().ok()?;
+        MATHS.into_iter().find(|&known| known as u32 == math).map(|math| Algorithm { number, math })
+    }
+}
+
+const MATHS: [sys::cudnnMathType_t; 4] = [
+    sys::cudnnMathType_t::CUDNN_DEFAULT_MATH,
+    sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH,
+    sys::cudnnMathType_t::CUDNN_TENSOR_OP_MATH_ALLOW_CONVERSION,
+    sys::cudnnMathType_t::CUDNN_FMA_MATH,
+];
 
 /// Workspace that an algorithm may take.
 const WORKSPACE: usize = 1 << 30;
@@ -112,7 +143,7 @@ struct Plan {
     y: sys::cudnnTensorDescriptor_t,
     convolution: sys::cudnnConvolutionDescriptor_t,
     /// Bytes of workspace of the algorithm last asked about.
-    workspace: Option<(u32, usize)>,
+    workspace: Option<(Algorithm, usize)>,
 }
 
 impl Drop for Plan {
@@ -187,15 +218,16 @@ impl Plan {
 
 /// The fastest usable of the algorithms that cuDNN measured.
 macro_rules! best {
-    ($results:expr, $found:expr) => {
+    ($results:expr, $found:expr, $exact:expr) => {
         $results[..$found as usize]
             .iter()
             .find(|r| {
                 r.status == sys::cudnnStatus_t::CUDNN_STATUS_SUCCESS
                     && r.memory <= WORKSPACE
+                    && (!$exact || r.mathType == sys::cudnnMathType_t::CUDNN_FMA_MATH)
                     && r.determinism == sys::cudnnDeterminism_t::CUDNN_DETERMINISTIC
             })
-            .map(|r| (r.algo as u32, r.memory))
+            .map(|r| (Algorithm { number: r.algo as u32, math: r.mathType }, r.memory))
     };
 }
 
@@ -208,7 +240,7 @@ impl Device {
         n: usize,
         direction: Direction,
         buffers: [u64; 3],
-    ) -> Result<Option<u32>, DeviceError> {
+    ) -> Result<Option<Algorithm>, DeviceError> {
         if !fits(op) {
             return Ok(None);
         }
@@ -234,7 +266,7 @@ impl Device {
                     let done = sys::cudnnFindConvolutionForwardAlgorithmEx(
                         handle, x_at, x, w_at, w, conv, y_at, y, asked, &mut found, to, space, size,
                     );
-                    done.result().ok().and_then(|()| best!(results, found))
+                    done.result().ok().and_then(|()| best!(results, found, precision == Precision::F32))
                 }
                 Direction::Input => {
                     let mut results: [sys::cudnnConvolutionBwdDataAlgoPerf_t; ASKED] = std::mem::zeroed();
@@ -243,7 +275,7 @@ impl Device {
                     let done = sys::cudnnFindConvolutionBackwardDataAlgorithmEx(
                         handle, w_at, w, y_at, y, conv, x_at, x, asked, &mut found, to, space, size,
                     );
-                    done.result().ok().and_then(|()| best!(results, found))
+                    done.result().ok().and_then(|()| best!(results, found, precision == Precision::F32))
                 }
                 Direction::Weights => {
                     let mut results: [sys::cudnnConvolutionBwdFilterAlgoPerf_t; ASKED] = std::mem::zeroed();
@@ -252,11 +284,11 @@ impl Device {
                     let done = sys::cudnnFindConvolutionBackwardFilterAlgorithmEx(
                         handle, x_at, x, y_at, y, conv, w_at, w, asked, &mut found, to, space, size,
                     );
-                    done.result().ok().and_then(|()| best!(results, found))
+                    done.result().ok().and_then(|()| best!(results, found, precision == Precision::F32))
                 }
             }
         };
-        plan.workspace = best;
+        plan.workspace = None; // asked again, with the mathematics of the algorithm
         Ok(best.map(|(algorithm, _)| algorithm))
     }
 
@@ -270,7 +302,7 @@ impl Device {
         buffers: [u64; 3],
     ) -> Result<(), DeviceError> {
         let (algorithm, taken) = match (way, self.library.take()) {
-            (Way::Library(algorithm), Some(library)) if algorithm < direction.algorithms() => {
+            (Way::Library(algorithm), Some(library)) if algorithm.number < direction.algorithms() => {
                 (algorithm, library)
             }
             (_, taken) => {
@@ -287,7 +319,7 @@ impl Device {
     fn convolve_by(
         &mut self,
         library: &mut Library,
-        algorithm: u32,
+        algorithm: Algorithm,
         op: &Convolution,
         n: usize,
         direction: Direction,
@@ -323,7 +355,7 @@ impl Plan {
         &mut self,
         handle: sys::cudnnHandle_t,
         direction: Direction,
-        algorithm: u32,
+        algorithm: Algorithm,
     ) -> Result<usize, Failure> {
         if let Some((known, bytes)) = self.workspace
             && known == algorithm
@@ -331,6 +363,8 @@ impl Plan {
             return Ok(bytes);
         }
         let (x, w, y, conv, mut bytes) = (self.x, self.w, self.y, self.convolution, 0);
+        // SAFETY: the descriptor has been made.
+        unsafe { sys::cudnnSetConvolutionMathType(conv, algorithm.math) }.result()?;
         // SAFETY: the descriptors have been set; the number is below `algorithms`.
         unsafe {
             match direction {
@@ -340,7 +374,7 @@ impl Plan {
                     w,
                     conv,
                     y,
-                    std::mem::transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(algorithm),
+                    std::mem::transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(algorithm.number),
                     &mut bytes,
                 ),
                 Direction::Input => sys::cudnnGetConvolutionBackwardDataWorkspaceSize(
@@ -349,7 +383,7 @@ impl Plan {
                     y,
                     conv,
                     x,
-                    std::mem::transmute::<u32, sys::cudnnConvolutionBwdDataAlgo_t>(algorithm),
+                    std::mem::transmute::<u32, sys::cudnnConvolutionBwdDataAlgo_t>(algorithm.number),
                     &mut bytes,
                 ),
                 Direction::Weights => sys::cudnnGetConvolutionBackwardFilterWorkspaceSize(
@@ -358,7 +392,7 @@ impl Plan {
                     y,
                     conv,
                     w,
-                    std::mem::transmute::<u32, sys::cudnnConvolutionBwdFilterAlgo_t>(algorithm),
+                    std::mem::transmute::<u32, sys::cudnnConvolutionBwdFilterAlgo_t>(algorithm.number),
                     &mut bytes,
                 ),
             }
@@ -372,7 +406,7 @@ impl Plan {
         &self,
         handle: sys::cudnnHandle_t,
         direction: Direction,
-        algorithm: u32,
+        algorithm: Algorithm,
         buffers: [u64; 3],
         (space, bytes): (u64, usize),
     ) -> Result<(), Failure> {
@@ -386,20 +420,22 @@ impl Plan {
         unsafe {
             match direction {
                 Direction::Forward => {
-                    let algorithm = std::mem::transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(algorithm);
+                    let algorithm =
+                        std::mem::transmute::<u32, sys::cudnnConvolutionFwdAlgo_t>(algorithm.number);
                     sys::cudnnConvolutionForward(
                         handle, alpha, x_at, x, w_at, w, conv, algorithm, space, bytes, beta, y_at, y,
                     )
                 }
                 Direction::Input => {
-                    let algorithm = std::mem::transmute::<u32, sys::cudnnConvolutionBwdDataAlgo_t>(algorithm);
+                    let algorithm =
+                        std::mem::transmute::<u32, sys::cudnnConvolutionBwdDataAlgo_t>(algorithm.number);
                     sys::cudnnConvolutionBackwardData(
                         handle, alpha, w_at, w, y_at, y, conv, algorithm, space, bytes, beta, x_at, x,
                     )
                 }
                 Direction::Weights => {
                     let algorithm =
-                        std::mem::transmute::<u32, sys::cudnnConvolutionBwdFilterAlgo_t>(algorithm);
+                        std::mem::transmute::<u32, sys::cudnnConvolutionBwdFilterAlgo_t>(algorithm.number);
                     sys::cudnnConvolutionBackwardFilter(
                         handle, alpha, x_at, x, y_at, y, conv, algorithm, space, bytes, beta, w_at, w,
                     )

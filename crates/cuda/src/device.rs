@@ -28,6 +28,8 @@ pub(crate) struct Device {
     pub stream: Arc<CudaStream>,
     pub blas: CudaBlas,
     pub multiprocessors: u32,
+    /// Of the compute capability.
+    pub major: i32,
     pub precision: Precision,
     pub shadow: Option<Shadow>,
     /// Bytes copied from other devices.
@@ -85,6 +87,7 @@ impl Device {
             stream,
             blas,
             multiprocessors,
+            major,
             precision: Precision::default(),
             shadow: None,
             received: Cell::new(0),

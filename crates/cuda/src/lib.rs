@@ -30,6 +30,7 @@ mod profile;
 mod shape;
 mod staging;
 mod tensor;
+mod tile;
 
 use alexnet_net::DeviceError;
 

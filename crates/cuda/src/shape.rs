@@ -57,6 +57,25 @@ pub(crate) struct ColumnShape {
     pub row: i32,
 }
 
+/// `ConvolveShape` of convolve.cu.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConvolveShape {
+    pub batch: i32,
+    pub groups: i32,
+    pub channels: i32,
+    pub maps: i32,
+    pub height: i32,
+    pub width: i32,
+    pub out_height: i32,
+    pub out_width: i32,
+    pub kernel: i32,
+    pub stride: i32,
+    pub pad: i32,
+    pub row: i32,
+    pub relu: i32,
+}
+
 /// `FoldShape` of operand.cu.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -147,6 +166,8 @@ impl Sources {
 
 // SAFETY: plain structs of numbers without padding, with the layout of their namesakes in kernels/.
 unsafe impl DeviceRepr for ColumnShape {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for ConvolveShape {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for FoldShape {}
 // SAFETY: as above.

@@ -87,6 +87,8 @@ pub(crate) enum Scratch {
     Folded,
     /// Weights of a convolution, channels last.
     Filters,
+    /// Where patches begin.
+    Spots,
     /// What cuDNN works in.
     Library,
     /// Gradients of those, one for each share of the batch.

@@ -134,8 +134,8 @@ int find(const Tensor* x, const Filter* w, const Convolution* conv, const Tensor
          size_t bytes) {
     if (const int wrong = check(*x, *w, *conv, *y)) return wrong;
     if (asked < 2 || bytes < WORKSPACE) return BAD_PARAM;
-    results[0] = Perf{0, SUCCESS, 0.5f, 0, 0, 0, {0, 0, 0}};  // not deterministic
-    results[1] = Perf{1, SUCCESS, 1.0f, WORKSPACE, 1, 0, {0, 0, 0}};
+    results[0] = Perf{0, SUCCESS, 0.5f, 0, 0, 3, {0, 0, 0}};  // not deterministic
+    results[1] = Perf{1, SUCCESS, 1.0f, WORKSPACE, 1, 3, {0, 0, 0}};
     *found = 2;
     return SUCCESS;
 }
@@ -179,7 +179,7 @@ int cudnnSetConvolution2dDescriptor(Convolution* c, int ph, int pw, int sh, int 
 }
 
 int cudnnSetConvolutionGroupCount(Convolution* c, int groups) { c->groups = groups; return SUCCESS; }
-int cudnnSetConvolutionMathType(Convolution*, int) { return SUCCESS; }
+int cudnnSetConvolutionMathType(Convolution*, int math) { return math < 0 || math > 3 ? BAD_PARAM : SUCCESS; }
 
 int cudnnGetConvolutionForwardWorkspaceSize(void*, Tensor*, Filter*, Convolution*, Tensor*, int, size_t* bytes) { return size(bytes); }
 int cudnnGetConvolutionBackwardDataWorkspaceSize(void*, Filter*, Tensor*, Convolution*, Tensor*, int, size_t* bytes) { return size(bytes); }

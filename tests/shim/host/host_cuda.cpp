@@ -211,6 +211,54 @@ uint32_t alx_shuffle(unsigned mask, uint32_t value, unsigned lane, const char* f
     return got;
 }
 
+AlxWarp& alx_warp_exchange() {
+    static thread_local AlxWarp warps[1024 / WARP];
+    return warps[threadIdx.x / WARP];
+}
+
+namespace {
+float of_half(unsigned pair, int which) {
+    const uint32_t bits = which ? pair & 0xffff0000u : pair << 16;
+    float value;
+    std::memcpy(&value, &bits, 4);
+    return value;
+}
+}  // namespace
+
+void alx_warp_multiply_at(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const char* file, int line) {
+    AlxWarp& warp = alx_warp_exchange();
+    const unsigned lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
+    std::memcpy(warp.a[lane], a, sizeof a);
+    std::memcpy(warp.b[lane], b, sizeof b);
+    alx_warp_wait(0xffffffffu, file, line);
+    for (int i = 0; i < 4; i++) {
+        const unsigned column = 2 * t + i % 2;
+        float sum = d[i];
+        for (int high = 0; high < 2; high++)
+            for (unsigned pair = 0; pair < 4; pair++)
+                for (int which = 0; which < 2; which++)
+                    sum += of_half(warp.a[g * 4 + pair][i / 2 + 2 * high], which) * of_half(warp.b[column * 4 + pair][high], which);
+        d[i] = sum;
+    }
+    alx_warp_wait(0xffffffffu, file, line);
+}
+
+void alx_warp_load_at(unsigned (&to)[4], const void* row, bool turned, const char* file, int line) {
+    AlxWarp& warp = alx_warp_exchange();
+    const unsigned lane = threadIdx.x % WARP, g = lane / 4, t = lane % 4;
+    warp.rows[lane] = row;
+    alx_warp_wait(0xffffffffu, file, line);
+    for (unsigned square = 0; square < 4; square++) {
+        uint16_t pair[2];
+        for (unsigned i = 0; i < 2; i++) {
+            const unsigned row = turned ? 2 * t + i : g, column = turned ? g : 2 * t + i;
+            std::memcpy(&pair[i], static_cast<const char*>(warp.rows[square * 8 + row]) + 2 * column, 2);
+        }
+        to[square] = pair[0] | static_cast<unsigned>(pair[1]) << 16;
+    }
+    alx_warp_wait(0xffffffffu, file, line);
+}
+
 const AlxKernel* alx_find_kernel(const char* name) {
     for (size_t i = 0; i < alx_kernel_count; i++)
         if (!std::strcmp(alx_kernels[i].name, name)) return &alx_kernels[i];

@@ -99,3 +99,14 @@ const AlxKernel* alx_find_kernel(const char* name);
 // text in `error` when the launch is wrong or a barrier was missed or divergent.
 int alx_run_kernel(const AlxKernel& kernel, const unsigned grid[3], const unsigned block[3], size_t shared, void** args,
                    unsigned order, char* error, size_t error_size);
+
+// Tensor cores: what a warp holds together, exchanged through memory between two waits. See kernels/tensor_core.cuh.
+struct AlxWarp {
+    unsigned a[32][4], b[32][2];
+    const void* rows[32];
+};
+AlxWarp& alx_warp_exchange();
+#define alx_warp_multiply(d, a, b) alx_warp_multiply_at(d, a, b, __FILE__, __LINE__)
+#define alx_warp_load(to, row, turned) alx_warp_load_at(to, row, turned, __FILE__, __LINE__)
+void alx_warp_multiply_at(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2], const char* file, int line);
+void alx_warp_load_at(unsigned (&to)[4], const void* row, bool turned, const char* file, int line);

@@ -4,6 +4,7 @@
 //! Kernels are compiled by the real NVRTC (`NVRTC_DIR`, or the loader's path) and run by the host shim; without NVRTC
 //! the tests are skipped by name, or fail with `REQUIRE_DATA=1`.
 
+mod convolution; // by our kernels and by cuDNN
 mod exchange; // gather and reduce in any order of the queue, bytes counted against the formula
 #[allow(dead_code)] // shared with the workspace's own tests, which use more of it
 #[path = "../../../golden.rs"]
@@ -198,8 +199,7 @@ fn every_operation_agrees_with_the_oracle() {
         (1, 4000..4120, Precision::Bf16, Convolutions::Library),
     ] {
         let ordinals: Vec<usize> = (0..devices).collect();
-        let mut backend =
-            CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
+        let mut backend = CudaBackend::new(&ordinals, &cache()).expect("devices").with_precision(precision);
         backend = backend.with_convolutions(convolutions).expect("cuDNN's stand-in");
         assert_eq!(backend.has_cudnn(), convolutions == Convolutions::Library);
         let check = if precision == Precision::F32 { check } else { check_coarsely };

@@ -1,0 +1,149 @@
+//! Convolutions by our kernels on tensor cores (convolve.cu): bfloat16, without columns in memory.
+
+use alexnet_net::{Convolution, DeviceError};
+
+use crate::device::Device;
+use crate::launch::{Arg, Grid};
+use crate::layout::Layout;
+use crate::shape::ConvolveShape;
+use crate::tensor::{Scratch, Type};
+
+/// Positions of a block, forward (`ALX_TALL`).
+const TALL: usize = 128;
+/// Terms of a filter that a block of the weights' gradient takes.
+const WIDE: usize = 128;
+/// Positions of a step (`ALX_DEEP`).
+const DEEP: usize = 32;
+
+/// Maps of a block: the least filled up, the largest of these.
+fn maps_of_block(maps: usize) -> usize {
+    [128, 96, 64].into_iter().min_by_key(|&n| maps.next_multiple_of(n)).unwrap_or(128)
+}
+
+/// Whether the kernels can do it: whole vectors of channels and maps, on a device with tensor cores for bfloat16.
+pub(crate) fn fits(device: &Device, op: &Convolution) -> bool {
+    device.activation() == Type::Bf16
+        && device.major >= 8
+        && (op.inputs / op.groups).is_multiple_of(8)
+        && (op.outputs / op.groups).is_multiple_of(8)
+        && op.kernel <= 16
+}
+
+/// Whether the input's gradient is a convolution too.
+pub(crate) fn turns(device: &Device, op: &Convolution) -> bool {
+    fits(device, op) && op.stride == 1 && op.padding < op.kernel
+}
+
+/// The convolution that makes the input's gradient: dy with the filters turned.
+fn turned(op: &Convolution) -> Convolution {
+    Convolution {
+        inputs: op.outputs,
+        outputs: op.inputs,
+        height: op.out_height,
+        width: op.out_width,
+        padding: op.kernel - 1 - op.padding,
+        out_height: op.height,
+        out_width: op.width,
+        rectify: false,
+        ..*op
+    }
+}
+
+fn shape(device: &Device, op: &Convolution, n: usize) -> Result<ConvolveShape, DeviceError> {
+    let int = |value| device.int(value);
+    int(n * op.input_len().max(op.output_len()))?;
+    Ok(ConvolveShape {
+        batch: int(n)?,
+        groups: int(op.groups)?,
+        channels: int(op.inputs / op.groups)?,
+        maps: int(op.outputs / op.groups)?,
+        height: int(op.height)?,
+        width: int(op.width)?,
+        out_height: int(op.out_height)?,
+        out_width: int(op.out_width)?,
+        kernel: int(op.kernel)?,
+        stride: int(op.stride)?,
+        pad: int(op.padding)?,
+        row: int(op.window())?,
+        relu: i32::from(op.rectify),
+    })
+}
+
+impl Device {
+    /// y = w ∗ x + bias, rectified if the operation asks; no bias at address 0.
+    pub fn tile_forward(
+        &self,
+        op: &Convolution,
+        n: usize,
+        [x, w, bias, y]: [u64; 4],
+    ) -> Result<(), DeviceError> {
+        let shape = shape(self, op, n)?;
+        let maps = op.outputs / op.groups;
+        let block = maps_of_block(maps);
+        let kernel = match block {
+            128 => "convolve_128",
+            96 => "convolve_96",
+            _ => "convolve_64",
+        };
+        let blocks = (n * op.positions()).div_ceil(TALL) * maps.div_ceil(block) * op.groups;
+        let args =
+            [Arg::Address(x), Arg::Address(w), Arg::Address(bias), Arg::Address(y), Arg::Convolve(&shape)];
+        self.launch(kernel, Grid::blocks(blocks), &args)
+    }
+
+    /// dx from dy and the weights at `w` as the net has them.
+    pub fn tile_input(
+        &mut self,
+        op: &Convolution,
+        n: usize,
+        [dy, w, dx]: [u64; 3],
+    ) -> Result<(), DeviceError> {
+        let (channels, maps, taps) = (op.inputs / op.groups, op.outputs / op.groups, op.kernel * op.kernel);
+        let filters = self.room(Scratch::Filters, 2 * op.weight_len())?;
+        let mut args = vec![Arg::Address(w), Arg::Address(filters)];
+        for size in [op.groups, channels, maps, taps] {
+            args.push(Arg::Int(self.int(size)?));
+        }
+        self.launch("filters_turned", self.grid(op.weight_len()), &args)?;
+        self.tile_forward(&turned(op), n, [dy, filters, 0, dx])
+    }
+
+    /// dw from x and dy, added to what is there if `accumulate`.
+    pub fn tile_weights(
+        &mut self,
+        layout: &Layout,
+        n: usize,
+        [x, dy, dw]: [u64; 3],
+        accumulate: bool,
+    ) -> Result<(), DeviceError> {
+        let op = &layout.op;
+        let shape = shape(self, op, n)?;
+        let maps = op.outputs / op.groups;
+        let block = maps_of_block(maps);
+        let kernel = match block {
+            128 => "convolve_weights_128",
+            96 => "convolve_weights_96",
+            _ => "convolve_weights_64",
+        };
+        // Shares of whole steps, so many that each multiprocessor has its two blocks.
+        let tiles = op.window().div_ceil(WIDE) * maps.div_ceil(block) * op.groups;
+        let places = n * op.positions();
+        let wanted = (2 * self.multiprocessors as usize).div_ceil(tiles);
+        let share = places.div_ceil(wanted).next_multiple_of(DEEP);
+        let shares = places.div_ceil(share);
+        let parts = self.room(Scratch::Parts, 4 * shares * layout.filters())?;
+        let spots = self.room(Scratch::Spots, 8 * op.positions())?;
+        let args = [Arg::Address(spots), Arg::Convolve(&shape)];
+        self.launch("convolve_spots", self.grid(op.positions()), &args)?;
+        let args = [
+            Arg::Address(x),
+            Arg::Address(dy),
+            Arg::Address(spots),
+            Arg::Address(parts),
+            Arg::Convolve(&shape),
+            Arg::Int(self.int(share)?),
+        ];
+        self.launch(kernel, Grid::blocks(tiles * shares), &args)?;
+        self.filters_first(layout, (parts, Type::F32, shares), dw, accumulate)
+    }
+}
