@@ -8,7 +8,7 @@
 //   spots    [out_height · out_width], where the patch of each output begins in an image and which taps lie inside
 //
 // Output (oy, ox) reads pixel (oy·stride − pad + ky, ox·stride − pad + kx), zeros outside the image. channels and maps are
-// multiples of 8, kernel is at most 16. The input's gradient of a convolution with stride 1 is the same kernel on dy with the filters turned.
+// multiples of 8, kernel is at most 12. The input's gradient of a convolution with stride 1 is the same kernel on dy with the filters turned.
 // A block makes 128 × N values (N = 128, 96, 64) of one group's product, 32 terms of the sum at a time, three such steps
 // on their way; a warp takes 32 × N/2. Chunks of 16 bytes stand in shared memory so that no two lanes meet in a bank.
 // Oracle: float64 loops; im2col.cu and a plain product. 2 · batch · out · groups · maps · row FLOP; reads from cache.
@@ -21,6 +21,8 @@ struct ConvolveShape {
 #define ALX_STEPS 3    // steps in shared memory
 #define ALX_TALL 128   // positions of a block, forward
 #define ALX_DEEP 32    // terms of the sum in a step
+// Keeps an address in its register: the compiler would compute it again in every step.
+#define ALX_KEEP(address) asm volatile("" : "+r"(address))
 
 // Where chunk 0..4 of a row stands in a tile of rows of 32 values.
 __device__ inline unsigned in_row(unsigned row, unsigned chunk) { return row * 4 + (chunk ^ (row / 2 % 4)); }
@@ -63,51 +65,56 @@ __device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias
 
     // A thread fetches chunk thread % 4 of rows thread / 4 and thread / 4 + 64 of both tiles.
     const unsigned fetched = thread % 4, row0 = thread / 4;
-    unsigned down[2], right[2];
-    int start[2];
+    unsigned inside[2];  // rows of taps in the low half, columns in the high
+    int start[2], filter[2], left_over[2];
 #pragma unroll
     for (int h = 0; h < 2; h++) {
         const unsigned place = first_place + row0 + 64 * h, n = place / s.out_width / s.out_height;
         const int top = static_cast<int>(place / s.out_width % s.out_height * s.stride) - s.pad;
         const int left = static_cast<int>(place % s.out_width * s.stride) - s.pad;
-        down[h] = place < places ? inside_bits(top, s.height, s.kernel) : 0;
-        right[h] = inside_bits(left, s.width, s.kernel);
+        inside[h] = inside_bits(top, s.height, s.kernel) | inside_bits(left, s.width, s.kernel) << 16;
+        if (place >= places) inside[h] = 0;
         start[h] = ((static_cast<int>(n) * s.height + top) * s.width + left) * all + group * s.channels;
+        const unsigned map = first_map + row0 + 64 * h;
+        const bool known = row0 + 64 * h < N && map < static_cast<unsigned>(s.maps);
+        filter[h] = known ? (group * s.maps + map) * s.row + fetched * 8 : 0;
+        left_over[h] = known ? s.row - static_cast<int>(fetched * 8) : 0;  // terms of the filter from here on
     }
     Tap tap = {0, 0, 0, 0};
     tap.advance(fetched * 8, s, all);
-    const Bf16* filters[2];
-    bool known[2];
-#pragma unroll
-    for (int h = 0; h < 2; h++) {
-        const unsigned map = first_map + row0 + 64 * h;
-        known[h] = row0 + 64 * h < N && map < static_cast<unsigned>(s.maps);
-        filters[h] = known[h] ? w + static_cast<size_t>(group * s.maps + map) * s.row + fetched * 8 : w;
-    }
-    int left_over = s.row - static_cast<int>(fetched * 8);  // terms from here on
-    const unsigned to0 = in_row(row0, fetched);             // 64 rows further down the place in the row is the same
+    // 64 rows further down the place in the row is the same.
+    const Shared a_to = shared_at(&a[0][in_row(row0, fetched)]), b_to = shared_at(&b[0][in_row(row0, fetched)]);
+    const int a_step = sizeof a[0], b_step = sizeof b[0];
 
     auto fetch = [&](int step) __attribute__((always_inline)) {
-        const bool there = left_over > 0;
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const bool inside = there && (down[h] >> tap.ky & right[h] >> tap.kx & 1);
-            copy_async(&a[step][to0 + 256 * h], inside ? x + (start[h] + tap.offset) : x, inside);
+            const bool there = inside[h] >> tap.ky & inside[h] >> (16 + tap.kx) & 1;  // none behind the last tap
+            copy_async(a_to + (step * a_step + 4096 * h), x + (start[h] + tap.offset), there);
         }
 #pragma unroll
         for (int h = 0; h < (N + 63) / 64; h++)
             if (N % 64 == 0 || row0 + 64 * h < N) {
-                copy_async(&b[step][to0 + 256 * h], there ? filters[h] : w, there && known[h]);
-                if (known[h]) filters[h] += ALX_DEEP;
+                copy_async(b_to + (step * b_step + 4096 * h), w + filter[h], left_over[h] > 0);
+                filter[h] += ALX_DEEP;
+                left_over[h] -= ALX_DEEP;
             }
         copy_commit();
         tap.advance(ALX_DEEP, s, all);
-        left_over -= ALX_DEEP;
     };
 
     float sum[2][N / 16][4] = {};
     const unsigned tall = warp % 4 * 32, wide = warp / 4 * (N / 2), g = lane / 4, t = lane % 4;
     const unsigned square = lane / 8, line = lane % 8;
+    // Where a lane's row of the first squares stands; 8 rows and more on the place in the row is the same.
+    Shared a_from[2], b_from[2];
+#pragma unroll
+    for (unsigned half = 0; half < 2; half++) {
+        a_from[half] = shared_at(&a[0][in_row(tall + square % 2 * 8 + line, 2 * half + square / 2)]);
+        b_from[half] = shared_at(&b[0][in_row(wide + square / 2 * 8 + line, 2 * half + square % 2)]);
+        ALX_KEEP(a_from[half]);
+        ALX_KEEP(b_from[half]);
+    }
     const int steps = (s.row + ALX_DEEP - 1) / ALX_DEEP;
     fetch(0);
     fetch(1);
@@ -115,24 +122,25 @@ __device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias
     for (int step = 0; step < steps; step++) {
         copy_wait<1>();
         __syncthreads();  // this step is there, and the one before has been used
-        fetch(next);
-        next = next + 1 == ALX_STEPS ? 0 : next + 1;
 #pragma unroll
-        for (unsigned half = 0; half < 4; half += 2) {
+        for (int half = 0; half < 2; half++) {
             unsigned rows[2][4];
 #pragma unroll
-            for (int i = 0; i < 2; i++)
-                load_rows(rows[i], &a[now][in_row(tall + i * 16 + square % 2 * 8 + line, half + square / 2)]);
+            for (int i = 0; i < 2; i++) load_rows(rows[i], a_from[half] + (now * a_step + i * 1024));
 #pragma unroll
             for (int j = 0; j < N / 16; j += 2) {
                 unsigned columns[4];
-                load_rows(columns, &b[now][in_row(wide + j * 8 + square / 2 * 8 + line, half + square % 2)]);
+                load_rows(columns, b_from[half] + (now * b_step + j * 512));
 #pragma unroll
                 for (int m = 0; m < 2; m++) {
                     const unsigned column[2] = {columns[2 * m], columns[2 * m + 1]};
 #pragma unroll
                     for (int i = 0; i < 2; i++) multiply_add(sum[i][j + m], rows[i], column);
                 }
+            }
+            if (half == 0) {  // in the shadow of the products
+                fetch(next);
+                next = next + 1 == ALX_STEPS ? 0 : next + 1;
             }
         }
         now = now + 1 == ALX_STEPS ? 0 : now + 1;
@@ -219,7 +227,7 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
     const unsigned wanted = term_there ? 1u << ky | 1u << 16 << kx : 0xffffffffu;  // taps that must lie inside
     const Bf16* image = x + (ky * s.width + kx) * all + group * s.channels + term % s.channels;
     int left_over[2], place[2], before[2];  // places from here on, place in the image, values of the images before it
-    const Bf16* gradients[2];
+    int gradient[2];
     Spot spot[2];
 #pragma unroll
     for (int h = 0; h < 2; h++) {
@@ -227,20 +235,21 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
         left_over[h] = last_place - first;
         place[h] = first % image_places;
         before[h] = first / image_places * image_values;
-        gradients[h] = dy + static_cast<size_t>(first) * outputs + group * s.maps + first_map + fetched * 8;
+        gradient[h] = first * static_cast<int>(outputs) + group * s.maps + first_map + fetched * 8;
         spot[h] = spots[place[h]];
     }
-    const unsigned to0 = in_line(row0, fetched);  // 16 rows further down the place in the row is the same
+    const Shared a_to = shared_at(&a[0][in_line(row0, fetched)]), b_to = shared_at(&b[0][in_line(row0, fetched)]);
+    const int step_bytes = sizeof a[0];
 
     auto fetch = [&](int step) __attribute__((always_inline)) {
 #pragma unroll
         for (int h = 0; h < 2; h++) {
-            const bool there = left_over[h] > 0, known = there && map_there;
-            copy_async(&a[step][to0 + 256 * h], known ? gradients[h] : dy, known);
+            const bool there = left_over[h] > 0;
+            copy_async(a_to + (step * step_bytes + 4096 * h), dy + gradient[h], there && map_there);
             const bool inside = there && (spot[h].taps & wanted) == wanted;
-            copy_async(&b[step][to0 + 256 * h], inside ? image + (before[h] + spot[h].start) : x, inside);
+            copy_async(b_to + (step * step_bytes + 4096 * h), image + (before[h] + spot[h].start), inside);
             left_over[h] -= ALX_DEEP;
-            gradients[h] += ALX_DEEP * outputs;
+            gradient[h] += ALX_DEEP * outputs;
             place[h] += ALX_DEEP;
             while (place[h] >= image_places) {
                 place[h] -= image_places;
@@ -254,6 +263,15 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
     float sum[M / 32][4][4] = {};
     const unsigned tall = warp % 2 * (M / 2), wide = warp / 2 * 32, g = lane / 4, t = lane % 4;
     const unsigned square = lane / 8, line = lane % 8;
+    Shared a_from[M / 32], b_from[2];  // as in convolved
+#pragma unroll
+    for (int i = 0; i < M / 32; i++)
+        a_from[i] = shared_at(&a[0][in_line(square / 2 * 8 + line, tall / 8 + 2 * i + square % 2)]);
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+        b_from[j] = shared_at(&b[0][in_line(square % 2 * 8 + line, wide / 8 + 2 * j + square / 2)]);
+        ALX_KEEP(b_from[j]);
+    }
     const int steps = (last_place - first_place + ALX_DEEP - 1) / ALX_DEEP;
     fetch(0);
     fetch(1);
@@ -261,26 +279,24 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
     for (int step = 0; step < steps; step++) {
         copy_wait<1>();
         __syncthreads();
-        fetch(next);
-        next = next + 1 == ALX_STEPS ? 0 : next + 1;
 #pragma unroll
-        for (unsigned half = 0; half < 32; half += 16) {
+        for (int half = 0; half < 2; half++) {
             unsigned columns[2][4];
 #pragma unroll
-            for (int j = 0; j < 2; j++) {
-                const unsigned row = half + square % 2 * 8 + line, chunk = wide / 8 + 2 * j + square / 2;
-                load_turned(columns[j], &b[now][in_line(row, chunk)]);
-            }
+            for (int j = 0; j < 2; j++) load_turned(columns[j], b_from[j] + (now * step_bytes + half * 4096));
 #pragma unroll
             for (int i = 0; i < M / 32; i++) {
-                const unsigned row = half + square / 2 * 8 + line, chunk = tall / 8 + 2 * i + square % 2;
                 unsigned rows[4];
-                load_turned(rows, &a[now][in_line(row, chunk)]);
+                load_turned(rows, a_from[i] + (now * step_bytes + half * 4096));
 #pragma unroll
                 for (int j = 0; j < 4; j++) {
                     const unsigned column[2] = {columns[j / 2][j % 2 * 2], columns[j / 2][j % 2 * 2 + 1]};
                     multiply_add(sum[i][j], rows, column);
                 }
+            }
+            if (half == 0) {
+                fetch(next);
+                next = next + 1 == ALX_STEPS ? 0 : next + 1;
             }
         }
         now = now + 1 == ALX_STEPS ? 0 : now + 1;

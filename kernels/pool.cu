@@ -18,8 +18,8 @@ struct PoolShape {
 struct Windows {
     int first, last;
 };
-__device__ inline Windows windows_over(int at, int count, const PoolShape& s) {
-    return {at < s.size ? 0 : (at - s.size) / s.stride + 1, min(at / s.stride, count - 1)};
+__device__ inline Windows windows_over(int at, int count, int size, int stride) {
+    return {at < size ? 0 : (at - size) / stride + 1, min(at / stride, count - 1)};
 }
 
 template <class T, int W>
@@ -52,19 +52,22 @@ __device__ inline void maxima(const T* x, T* y, unsigned char* winner, const Poo
     }
 }
 
-template <class T, int W>
+// SIZE and STRIDE are those of the shape, or 0: known to the compiler, they cost no divisions.
+template <class T, int W, int SIZE, int STRIDE>
 __device__ inline void to_winners(const T* dy, const unsigned char* winner, T* dx, const PoolShape& s) {
     const unsigned vectors = s.channels / W;
+    const int size = SIZE ? SIZE : s.size, stride = STRIDE ? STRIDE : s.stride;
     ALX_EACH(i, s.batch * s.height * s.width * vectors) {
         const unsigned c = i % vectors * W, pixel = i / vectors;
         const int column = pixel % s.width, row = pixel / s.width % s.height;
         const unsigned n = pixel / s.width / s.height;
-        const Windows down = windows_over(row, s.out_height, s), across = windows_over(column, s.out_width, s);
+        const Windows down = windows_over(row, s.out_height, size, stride);
+        const Windows across = windows_over(column, s.out_width, size, stride);
         float sum[W] = {};
         for (int oy = down.first; oy <= down.last; oy++)
             for (int ox = across.first; ox <= across.last; ox++) {
                 const unsigned at = ((n * s.out_height + oy) * s.out_width + ox) * s.channels + c;
-                const int here = (row - oy * s.stride) * s.size + (column - ox * s.stride);
+                const int here = (row - oy * stride) * size + (column - ox * stride);
                 const Bytes<W> won = *reinterpret_cast<const Bytes<W>*>(winner + at);
                 float v[W];
                 load(dy + at, v);
@@ -84,8 +87,9 @@ __device__ inline void maxima_of(const T* x, T* y, unsigned char* winner, const 
 
 template <class T>
 __device__ inline void winners_of(const T* dy, const unsigned char* winner, T* dx, const PoolShape& s) {
-    if (s.channels % Lanes<T>::n == 0) to_winners<T, Lanes<T>::n>(dy, winner, dx, s);
-    else to_winners<T, 1>(dy, winner, dx, s);
+    if (s.channels % Lanes<T>::n != 0) to_winners<T, 1, 0, 0>(dy, winner, dx, s);
+    else if (s.size == 3 && s.stride == 2) to_winners<T, Lanes<T>::n, 3, 2>(dy, winner, dx, s);
+    else to_winners<T, Lanes<T>::n, 0, 0>(dy, winner, dx, s);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
@@ -125,7 +129,8 @@ __device__ inline void shares(const T* dy, T* dx, const PoolShape& s) {
         const unsigned c = i % s.channels, pixel = i / s.channels;
         const int column = pixel % s.width, row = pixel / s.width % s.height;
         const unsigned n = pixel / s.width / s.height;
-        const Windows down = windows_over(row, s.out_height, s), across = windows_over(column, s.out_width, s);
+        const Windows down = windows_over(row, s.out_height, s.size, s.stride);
+        const Windows across = windows_over(column, s.out_width, s.size, s.stride);
         float sum = 0.0f;
         for (int oy = down.first; oy <= down.last; oy++)
             for (int ox = across.first; ox <= across.last; ox++) {

@@ -50,13 +50,24 @@ pub fn traffic<B: Backend>(network: &Network<B>, batch: u64) -> Option<String> {
     let values = |both: bool| {
         sites.iter().filter(|site| site.reduced == both).map(|site| site.exchange.whole() as u64).sum::<u64>()
     };
-    let formula = 8 * others * values(true) * batch + 4 * others * values(false) * batch;
+    let both = 2 * network.activation_bytes(); // there and back
+    let formula = both * others * values(true) * batch + 4 * others * values(false) * batch;
     let counted = traffic.bytes.checked_div(traffic.samples)? * batch;
     Some(format!(
-        "the {} devices exchanged {counted} bytes an update of {batch}; formula: 8·{others}·{}·{batch} for the layers + \
+        "the {} devices exchanged {counted} bytes an update of {batch}; formula: {both}·{others}·{}·{batch} for the layers + \
          4·{others}·{}·{batch} for the logits = {formula}",
         others + 1,
         values(true),
         values(false),
     ))
+}
+
+/// How long the devices waited for the host, if they measure it.
+pub fn pauses<B: Backend>(network: &mut Network<B>) -> anyhow::Result<Option<String>> {
+    let pauses = network.paused()?.filter(|[_, all]| !all.is_zero());
+    Ok(pauses.map(|[waited, all]| {
+        let (waited, all) = (waited.as_secs_f64(), all.as_secs_f64());
+        let share = 100.0 * waited / all;
+        format!("the devices stood still {share:.1} % of {all:.1} s: for data, checkpoints and launches")
+    }))
 }

@@ -354,6 +354,9 @@ impl Work for Training<'_> {
         let mut recorder = Recorder::new(watch, folder);
         let ending = train(job, &mut network, folder, &mut recorder, stop::on_interrupt())?;
         watch.finish();
+        if let Some(sentence) = summary::pauses(&mut network)? {
+            say(sentence)?;
+        }
         if let Some(sentence) = summary::traffic(&network, u64::from(job.recipe.batch)) {
             say(sentence)?;
         }

@@ -1,5 +1,7 @@
 //! The trait of operations on CUDA devices: which kernel or product does what.
 
+use std::time::Duration;
+
 use alexnet_net::{
     Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients,
     HostMemory, LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
@@ -7,10 +9,9 @@ use alexnet_net::{
 
 use crate::CudaBackend;
 use crate::device::{Device, failed};
-use crate::launch::Arg;
 use crate::pinned::Pinned;
 use crate::staging::Staging;
-use crate::tensor::{Floats, Maps, Scratch, Type};
+use crate::tensor::{Floats, Type};
 use crate::{convolution, dense, exchange};
 
 type Done = Result<(), DeviceError>;
@@ -28,6 +29,15 @@ impl Backend for CudaBackend {
         true
     }
 
+    fn paused(&mut self) -> Result<Option<[Duration; 2]>, DeviceError> {
+        let pauses = self.devices.iter_mut().map(Device::paused).collect::<Result<Vec<_>, _>>()?;
+        Ok(pauses.into_iter().flatten().max())
+    }
+
+    fn activation_bytes(&self) -> u64 {
+        self.devices.first().map_or(4, |device| device.activation().width() as u64)
+    }
+
     fn exchanged_bytes(&self) -> Option<u64> {
         Some(self.devices.iter().map(|device| device.received.get()).sum())
     }
@@ -39,7 +49,8 @@ impl Backend for CudaBackend {
     }
 
     fn activations(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
-        let device = &self.devices[device];
+        let device = &mut self.devices[device];
+        device.kept_fold = None; // the memory may have been another's
         device.floats(len, device.activation())
     }
 
@@ -91,7 +102,10 @@ impl Backend for CudaBackend {
 
     fn augment(&mut self, n: usize, x: &mut [Floats]) -> Done {
         let Some(staging) = &mut self.staging else { return Err(failed(0, "augment")("nothing is staged")) };
-        staging.augment(&self.devices, n, x)
+        for device in &mut self.devices {
+            device.kept_fold = None;
+        }
+        staging.augment(&mut self.devices, n, x)
     }
 
     fn reserve_convolution(&mut self, device: usize, op: &Convolution, n: usize) -> Done {
@@ -182,16 +196,11 @@ impl Backend for CudaBackend {
     }
 
     fn rectify_forward(&mut self, device: usize, len: usize, y: &mut Floats) -> Done {
-        let d = &self.devices[device];
-        let args = [Arg::Address(y.address), Arg::Int(d.int(len)?)];
-        d.launch(d.typed("relu_forward", y.of)?, d.lanes(len, y.of), &args)
+        self.devices[device].rectify(len, y)
     }
 
     fn rectify_backward(&mut self, device: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
-        let d = &mut self.devices[device];
-        d.reorder(dy, y.maps)?;
-        let args = [Arg::Address(y.address), Arg::Address(dy.address), Arg::Int(d.int(len)?)];
-        d.launch(d.typed("relu_backward", y.of)?, d.lanes(len, y.of), &args)
+        self.devices[device].rectify_back(len, y, dy)
     }
 
     fn local_response_forward(
@@ -202,10 +211,7 @@ impl Backend for CudaBackend {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        let d = &mut self.devices[device];
-        let from = d.last(x, n, op.channels, op.pixels)?;
-        y.maps = Maps::of(n, op.channels, op.pixels);
-        d.normalise_maps("lrn_forward", op, n, (&[from, y.address], y.of))
+        self.devices[device].across_maps(op, n, x, y)
     }
 
     fn local_response_backward(
@@ -217,10 +223,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let d = &mut self.devices[device];
-        let [x, dy] = d.both(n, (x, op.channels, op.pixels), (dy, op.channels, op.pixels))?;
-        dx.maps = Maps::of(n, op.channels, op.pixels);
-        d.normalise_maps("lrn_backward", op, n, (&[x, dy, dx.address], dx.of))
+        self.devices[device].across_maps_back(op, n, x, dy, dx)
     }
 
     fn within_map_forward(
@@ -231,10 +234,7 @@ impl Backend for CudaBackend {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        let (d, pixels) = (&mut self.devices[device], op.height * op.width);
-        let from = d.last(x, n, op.channels, pixels)?;
-        y.maps = Maps::of(n, op.channels, pixels);
-        d.normalise_pixels("within_map_forward", op, n, (&[from, y.address], y.of))
+        self.devices[device].within_maps(op, n, x, y)
     }
 
     fn within_map_backward(
@@ -246,12 +246,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let (d, pixels) = (&mut self.devices[device], op.height * op.width);
-        let [x, dy] = d.both(n, (x, op.channels, pixels), (dy, op.channels, pixels))?;
-        let terms = d.room(Scratch::Terms, n * op.channels * pixels * dx.of.width())?;
-        dx.maps = Maps::of(n, op.channels, pixels);
-        d.normalise_pixels("within_map_terms", op, n, (&[x, dy, dx.address, terms], dx.of))?;
-        d.normalise_pixels("within_map_backward", op, n, (&[x, terms, dx.address], dx.of))
+        self.devices[device].within_maps_back(op, n, x, dy, dx)
     }
 
     fn max_pool_forward(
@@ -263,11 +258,7 @@ impl Backend for CudaBackend {
         y: &mut Floats,
         places: &mut Floats<u8>,
     ) -> Done {
-        let d = &mut self.devices[device];
-        let from = d.last(x, n, op.channels, op.height * op.width)?;
-        y.maps = Maps::of(n, op.channels, op.out_height * op.out_width);
-        let buffers = [from, y.address, places.address];
-        d.pool("max_pool_forward", op, n, n * op.output_len(), (&buffers, y.of))
+        self.devices[device].maxima(op, n, x, y, places)
     }
 
     fn max_pool_backward(
@@ -279,11 +270,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let d = &mut self.devices[device];
-        let from = d.last(dy, n, op.channels, op.out_height * op.out_width)?;
-        dx.maps = Maps::of(n, op.channels, op.height * op.width);
-        let buffers = [from, places.address, dx.address];
-        d.pool("max_pool_backward", op, n, n * op.input_len(), (&buffers, dx.of))
+        self.devices[device].maxima_back(op, n, places, dy, dx)
     }
 
     fn average_pool_forward(
@@ -294,10 +281,7 @@ impl Backend for CudaBackend {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        let (d, op) = (&mut self.devices[device], windows(op));
-        let from = d.last(x, n, op.channels, op.height * op.width)?;
-        y.maps = Maps::of(n, op.channels, op.out_height * op.out_width);
-        d.pool("average_pool_forward", &op, n, n * op.output_len(), (&[from, y.address], y.of))
+        self.devices[device].means(op, n, x, y)
     }
 
     fn average_pool_backward(
@@ -308,22 +292,15 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let (d, op) = (&mut self.devices[device], windows(op));
-        let from = d.last(dy, n, op.channels, op.out_height * op.out_width)?;
-        dx.maps = Maps::of(n, op.channels, op.height * op.width);
-        d.pool("average_pool_backward", &op, n, n * op.input_len(), (&[from, dx.address], dx.of))
+        self.devices[device].means_back(op, n, dy, dx)
     }
 
     fn tanh_forward(&mut self, device: usize, len: usize, x: &Floats, y: &mut Floats) -> Done {
-        let d = &self.devices[device];
-        y.maps = x.maps;
-        d.pairwise(d.typed("tanh_forward", y.of)?, len, x.address, y.address)
+        self.devices[device].tanh(len, x, y)
     }
 
     fn tanh_backward(&mut self, device: usize, len: usize, x: &Floats, dy: &mut Floats) -> Done {
-        let d = &mut self.devices[device];
-        d.reorder(dy, x.maps)?;
-        d.pairwise(d.typed("tanh_backward", dy.of)?, len, x.address, dy.address)
+        self.devices[device].tanh_back(len, x, dy)
     }
 
     fn dropout_forward(
@@ -334,21 +311,15 @@ impl Backend for CudaBackend {
         y: &mut Floats,
         mask: &mut Floats,
     ) -> Done {
-        let d = &mut self.devices[device];
-        d.reorder(y, None)?; // units are numbered as the host has them
-        d.dropout(op, n, y, mask.address)
+        self.devices[device].dropout(op, n, y, mask.address)
     }
 
     fn multiply(&mut self, device: usize, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
-        let d = &mut self.devices[device];
-        d.reorder(dy, None)?;
-        d.pairwise(d.typed("multiply", dy.of)?, len, mask.address, dy.address)
+        self.devices[device].mask(len, mask, dy)
     }
 
     fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut Floats) -> Done {
-        let d = &self.devices[device];
-        let args = [Arg::Address(y.address), Arg::Float(factor), Arg::Int(d.int(len)?)];
-        d.launch(d.typed("scale", y.of)?, d.grid(len), &args)
+        self.devices[device].scale(len, factor, y)
     }
 
     fn score(
@@ -420,12 +391,7 @@ impl Backend for CudaBackend {
         gradient: &Floats,
     ) -> Done {
         let buffers = [parameters.address, velocity.address, gradient.address];
-        self.devices[device].momentum_update(segments, momentum, buffers)
+        self.devices[device].momentum_update(segments, momentum, buffers)?;
+        self.devices[device].pause_begins()
     }
-}
-
-/// The windows of means, which are those of maxima.
-fn windows(op: &AveragePool) -> MaxPool {
-    let AveragePool { channels, height, width, size, stride, out_height, out_width } = *op;
-    MaxPool { channels, height, width, size, stride, out_height, out_width }
 }

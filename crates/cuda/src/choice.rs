@@ -11,9 +11,9 @@ use alexnet_net::{Convolution, DeviceError};
 use cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT as TIMED;
 
 use crate::convolution;
-use crate::cudnn::{Algorithm, Direction};
 use crate::device::{Device, failed};
 use crate::layout::Layout;
+use crate::plan::{Algorithm, Direction};
 use crate::tensor::Type;
 
 /// How convolutions are computed.

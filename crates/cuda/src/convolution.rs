@@ -11,11 +11,11 @@
 use alexnet_net::{Convolution, DeviceError};
 
 use crate::choice::Way;
-use crate::cudnn::Direction;
 use crate::dense::Product;
 use crate::device::Device;
 use crate::launch::Arg;
 use crate::layout::Layout;
+use crate::plan::Direction;
 use crate::tensor::{Floats, Maps, Scratch, Type};
 use crate::tile;
 
@@ -57,7 +57,7 @@ pub(crate) fn forward(
 ) -> Done {
     let layout = Layout::new(device.activation(), op, n, true);
     let x = device.last(x, n, op.inputs, op.height * op.width)?;
-    let x = device.folded(&layout, x, n)?;
+    let x = device.folded(&layout, x, n, false)?;
     let filters = device.filters_last(&layout, w.at(weight))?;
     y.maps = Maps::of(n, op.outputs, op.positions());
     let buffers = [x, filters, y.address];
@@ -149,7 +149,7 @@ pub(crate) fn backward_weights(
     let layout = Layout::new(device.activation(), op, n, true);
     let output = (dy, op.outputs, op.positions());
     let [x, dy] = device.both(n, (x, op.inputs, op.height * op.width), output)?;
-    let x = device.folded(&layout, x, n)?;
+    let x = device.folded(&layout, x, n, true)?;
     match device.way(op, Direction::Weights) {
         Way::Own => own_weights(device, &layout, n, [x, dy, dw], accumulate)?,
         way => {

@@ -16,7 +16,9 @@ use cudarc::nvrtc::Ptx;
 use crate::cache::Cache;
 use crate::choice::{Convolutions, Way};
 use crate::compile::KERNELS;
-use crate::cudnn::{Direction, Library};
+use crate::cudnn::Library;
+use crate::pause::Pauses;
+use crate::plan::Direction;
 use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
 use crate::tensor::{Floats, Scratch, Type};
@@ -46,6 +48,9 @@ pub(crate) struct Device {
     pub cache: Cache,
     functions: HashMap<&'static str, CudaFunction>,
     pub scratch: [Option<Floats<u8>>; Scratch::COUNT],
+    /// Address and number of the images that lie folded, and for which convolution.
+    pub kept_fold: Option<(u64, usize, Convolution)>,
+    pub pauses: Pauses,
     pub segments: Option<Floats<crate::shape::UpdateSegment>>,
 }
 
@@ -99,6 +104,8 @@ impl Device {
             cache: cache.clone(),
             functions,
             scratch: Default::default(),
+            kept_fold: None,
+            pauses: Pauses::default(),
             segments: None,
         })
     }

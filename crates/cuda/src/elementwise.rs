@@ -1,10 +1,10 @@
 //! The kernels that are neither products nor exchanges: a device's launches with their shapes, checked first.
 
-use alexnet_net::{DeviceError, Dropout, LocalResponse, MaxPool, Segment, SoftmaxSlice, WithinMap};
+use alexnet_net::{DeviceError, Dropout, Segment, SoftmaxSlice};
 
 use crate::device::{Device, failed};
 use crate::launch::{Arg, Grid};
-use crate::shape::{DropoutKey, PoolShape, UpdateSegment, WithinMapShape};
+use crate::shape::{DropoutKey, UpdateSegment};
 use crate::tensor::{Floats, Scratch, Type};
 
 /// Elements of momentum_update's block (`ALX_UPDATE_CHUNK`).
@@ -63,79 +63,35 @@ impl Device {
         self.launch(kernel, Grid::blocks(n), &args)
     }
 
-    pub fn normalise_maps(
-        &self,
-        kernel: &'static str,
-        op: &LocalResponse,
-        n: usize,
-        (buffers, of): (&[u64], Type),
-    ) -> Done {
-        if op.beta != 0.75 || op.size.is_multiple_of(2) || !(3..=9).contains(&op.size) {
-            return Err(failed(self.number, kernel)(format!(
-                "windows of {} maps with beta {} have no kernel",
-                op.size, op.beta
-            )));
-        }
-        self.int(n * op.channels * op.pixels)?;
-        let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
-        for value in [n * op.pixels, op.columns, op.channels / op.columns, op.size / 2] {
-            args.push(Arg::Int(self.int(value)?));
-        }
-        args.extend([Arg::Float(op.k), Arg::Float(op.alpha)]);
-        self.launch(self.typed(kernel, of)?, self.lanes(n * op.channels * op.pixels, of), &args)
+    pub fn rectify(&self, len: usize, y: &mut Floats) -> Done {
+        let args = [Arg::Address(y.address), Arg::Int(self.int(len)?)];
+        self.launch(self.typed("relu_forward", y.of)?, self.lanes(len, y.of), &args)
     }
 
-    pub fn normalise_pixels(
-        &self,
-        kernel: &'static str,
-        op: &WithinMap,
-        n: usize,
-        (buffers, of): (&[u64], Type),
-    ) -> Done {
-        if op.beta != 0.75 || op.size.is_multiple_of(2) {
-            let problem = format!("a window of {0}×{0} with beta {1} has no kernel", op.size, op.beta);
-            return Err(failed(self.number, kernel)(problem));
-        }
-        let len = n * op.channels * op.height * op.width;
-        self.int(len)?;
-        let shape = WithinMapShape {
-            batch: self.int(n)?,
-            height: self.int(op.height)?,
-            width: self.int(op.width)?,
-            channels: self.int(op.channels)?,
-            half: self.int(op.size / 2)?,
-            k: op.k,
-            alpha: op.alpha,
-        };
-        let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
-        args.push(Arg::WithinMap(&shape));
-        self.launch(self.typed(kernel, of)?, self.lanes(len, of), &args)
+    pub fn rectify_back(&mut self, len: usize, y: &Floats, dy: &mut Floats) -> Done {
+        self.reorder(dy, y.maps)?;
+        let args = [Arg::Address(y.address), Arg::Address(dy.address), Arg::Int(self.int(len)?)];
+        self.launch(self.typed("relu_backward", y.of)?, self.lanes(len, y.of), &args)
     }
 
-    /// Launches a pooling kernel for `work` values.
-    pub fn pool(
-        &self,
-        kernel: &'static str,
-        op: &MaxPool,
-        n: usize,
-        work: usize,
-        (buffers, of): (&[u64], Type),
-    ) -> Done {
-        let int = |value| self.int(value);
-        int(n * op.input_len())?;
-        let shape = PoolShape {
-            batch: int(n)?,
-            channels: int(op.channels)?,
-            height: int(op.height)?,
-            width: int(op.width)?,
-            out_height: int(op.out_height)?,
-            out_width: int(op.out_width)?,
-            size: int(op.size)?,
-            stride: int(op.stride)?,
-        };
-        let mut args: Vec<Arg> = buffers.iter().map(|&buffer| Arg::Address(buffer)).collect();
-        args.push(Arg::Pool(&shape));
-        self.launch(self.typed(kernel, of)?, self.lanes(work, of), &args)
+    pub fn tanh(&self, len: usize, x: &Floats, y: &mut Floats) -> Done {
+        y.maps = x.maps;
+        self.pairwise(self.typed("tanh_forward", y.of)?, len, x.address, y.address)
+    }
+
+    pub fn tanh_back(&mut self, len: usize, x: &Floats, dy: &mut Floats) -> Done {
+        self.reorder(dy, x.maps)?;
+        self.pairwise(self.typed("tanh_backward", dy.of)?, len, x.address, dy.address)
+    }
+
+    pub fn mask(&mut self, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
+        self.reorder(dy, None)?;
+        self.pairwise(self.typed("multiply", dy.of)?, len, mask.address, dy.address)
+    }
+
+    pub fn scale(&self, len: usize, factor: f32, y: &mut Floats) -> Done {
+        let args = [Arg::Address(y.address), Arg::Float(factor), Arg::Int(self.int(len)?)];
+        self.launch(self.typed("scale", y.of)?, self.grid(len), &args)
     }
 
     /// Spreads a share of each label over all classes.
@@ -155,8 +111,9 @@ impl Device {
         self.launch(self.typed("smooth_labels", gradient.of)?, Grid::blocks(n), &args)
     }
 
-    /// Draws a mask and multiplies by it.
-    pub fn dropout(&self, op: &Dropout, n: usize, y: &Floats, mask: u64) -> Done {
+    /// Draws a mask and multiplies by it; units are numbered as the host has them.
+    pub fn dropout(&mut self, op: &Dropout, n: usize, y: &mut Floats, mask: u64) -> Done {
+        self.reorder(y, None)?;
         let key = DropoutKey {
             seed: op.seed,
             first_position: op.first_position,

@@ -151,13 +151,17 @@ impl Device {
         self.launch(self.typed("filters_first", of)?, self.grid(layout.net.weight_len()), &args)
     }
 
-    /// `n` images, channels last, as the layout reads them.
-    pub fn folded(&mut self, layout: &Layout, x: u64, n: usize) -> Result<u64, DeviceError> {
+    /// `n` images, channels last, as the layout reads them; if `again`, those that the forward pass folded may still serve.
+    pub fn folded(&mut self, layout: &Layout, x: u64, n: usize, again: bool) -> Result<u64, DeviceError> {
         if layout.fold == 1 {
             return Ok(x);
         }
         let (net, len) = (&layout.net, layout.folded(n));
         let to = self.room(Scratch::Folded, len * layout.of.width())?;
+        let kept = (x, n, layout.net);
+        if self.kept_fold.replace(kept) == Some(kept) && again {
+            return Ok(to);
+        }
         self.int(len)?;
         let int = |value| self.int(value);
         let shape = FoldShape {

@@ -91,10 +91,12 @@ impl Device {
         Arg::Address(kept.map_or(0, |shadow| shadow.copy.address))
     }
 
-    /// Says that the buffer at `address` was made or written by something else than an update.
+    /// Says that the buffer at `address` was made or written by something else than an update or an operation's forward
+    /// pass: no copy of it holds any more.
     pub fn stale(&mut self, address: u64) {
         if let Some(shadow) = self.shadow.as_mut().filter(|shadow| shadow.of == address) {
             shadow.fresh = false;
         }
+        self.kept_fold = None;
     }
 }

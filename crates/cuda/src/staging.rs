@@ -128,12 +128,14 @@ impl Staging {
     }
 
     /// Queues the kernel that makes the batch that was staged first, of `n` records, the input of every device.
-    pub fn augment(&mut self, devices: &[Device], n: usize, x: &mut [Floats]) -> Result<(), DeviceError> {
+    pub fn augment(&mut self, devices: &mut [Device], n: usize, x: &mut [Floats]) -> Result<(), DeviceError> {
         let turn = self.waiting.pop_front().ok_or_else(|| failed(0, "augment")("nothing is staged"))?;
-        for ((device, lane), x) in devices.iter().zip(&self.lanes).zip(x) {
-            let (area, fail) = (&lane.areas[turn], || failed(device.number, "augment"));
+        for ((device, lane), x) in devices.iter_mut().zip(&self.lanes).zip(x) {
+            let area = &lane.areas[turn];
             let shape = AugmentShape { batch: device.int(n)?, ..self.shape };
-            device.stream.wait(&area.copied).map_err(fail())?;
+            device.stream.wait(&area.copied).map_err(failed(device.number, "augment"))?;
+            device.pause_ends()?;
+            let fail = || failed(device.number, "augment");
             let args = [
                 Arg::Address(area.records.address),
                 Arg::Address(area.draws.address),

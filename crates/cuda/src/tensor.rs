@@ -121,6 +121,7 @@ impl Device {
             Some(buffer) if buffer.len() >= bytes => Ok(buffer.address),
             _ => {
                 *place = None; // its memory first
+                self.kept_fold = None;
                 let made = self.zeros(bytes)?;
                 let address = made.address;
                 self.scratch[name as usize] = Some(made);
@@ -159,6 +160,7 @@ impl Device {
             Some(maps) => Err(self.misfit(maps, channels * pixels)),
             None => {
                 let to = self.room(Scratch::Turned, n * channels * pixels * x.of.width())?;
+                self.kept_fold = None; // of what stood there
                 self.transpose(x.of, x.address, to, [n, channels, pixels])?;
                 Ok(to)
             }

@@ -15,9 +15,28 @@ const WIDE: usize = 128;
 /// Positions of a step (`ALX_DEEP`).
 const DEEP: usize = 32;
 
-/// Maps of a block: the least filled up, the largest of these.
-fn maps_of_block(maps: usize) -> usize {
-    [128, 96, 64].into_iter().min_by_key(|&n| maps.next_multiple_of(n)).unwrap_or(128)
+/// Blocks that a multiprocessor holds.
+const BLOCKS: usize = 2;
+/// What a block costs beside its maps, in maps.
+const START: usize = 32;
+
+/// Maps of a block: those that take the least time, in rounds of all multiprocessors, with `blocks` for each tile of maps.
+fn maps_of_block(device: &Device, maps: usize, blocks: usize) -> usize {
+    let slots = BLOCKS * device.multiprocessors as usize;
+    let cost = |&n: &usize| (blocks * maps.div_ceil(n)).div_ceil(slots) * (n + START);
+    [128, 96, 64].into_iter().min_by_key(cost).unwrap_or(128)
+}
+
+/// Shares of a sum that fill rounds of all multiprocessors best, with `tiles` blocks for each: the fewest that come near.
+fn shares(device: &Device, tiles: usize) -> usize {
+    let slots = BLOCKS * device.multiprocessors as usize;
+    let filled = |shares: usize| {
+        let blocks = tiles * shares;
+        (1000 * blocks) / (blocks.div_ceil(slots) * slots)
+    };
+    let all = 1..=(2 * slots / tiles).max(1);
+    let best = all.clone().map(filled).max().unwrap_or(0);
+    all.into_iter().find(|&shares| filled(shares) + 20 >= best).unwrap_or(1)
 }
 
 /// Whether the kernels can do it: whole vectors of channels and maps, on a device with tensor cores for bfloat16.
@@ -26,7 +45,7 @@ pub(crate) fn fits(device: &Device, op: &Convolution) -> bool {
         && device.major >= 8
         && (op.inputs / op.groups).is_multiple_of(8)
         && (op.outputs / op.groups).is_multiple_of(8)
-        && op.kernel <= 16
+        && op.kernel <= 12
 }
 
 /// Whether the input's gradient is a convolution too.
@@ -79,13 +98,14 @@ impl Device {
     ) -> Result<(), DeviceError> {
         let shape = shape(self, op, n)?;
         let maps = op.outputs / op.groups;
-        let block = maps_of_block(maps);
+        let tiles = (n * op.positions()).div_ceil(TALL) * op.groups;
+        let block = maps_of_block(self, maps, tiles);
         let kernel = match block {
             128 => "convolve_128",
             96 => "convolve_96",
             _ => "convolve_64",
         };
-        let blocks = (n * op.positions()).div_ceil(TALL) * maps.div_ceil(block) * op.groups;
+        let blocks = tiles * maps.div_ceil(block);
         let args =
             [Arg::Address(x), Arg::Address(w), Arg::Address(bias), Arg::Address(y), Arg::Convolve(&shape)];
         self.launch(kernel, Grid::blocks(blocks), &args)
@@ -119,17 +139,16 @@ impl Device {
         let op = &layout.op;
         let shape = shape(self, op, n)?;
         let maps = op.outputs / op.groups;
-        let block = maps_of_block(maps);
+        let block = [128, 96, 64].into_iter().min_by_key(|&n| maps.next_multiple_of(n)).unwrap_or(128);
         let kernel = match block {
             128 => "convolve_weights_128",
             96 => "convolve_weights_96",
             _ => "convolve_weights_64",
         };
-        // Shares of whole steps, so many that each multiprocessor has its two blocks.
+        // Shares of whole steps.
         let tiles = op.window().div_ceil(WIDE) * maps.div_ceil(block) * op.groups;
         let places = n * op.positions();
-        let wanted = (2 * self.multiprocessors as usize).div_ceil(tiles);
-        let share = places.div_ceil(wanted).next_multiple_of(DEEP);
+        let share = places.div_ceil(shares(self, tiles)).next_multiple_of(DEEP);
         let shares = places.div_ceil(share);
         let parts = self.room(Scratch::Parts, 4 * shares * layout.filters())?;
         let spots = self.room(Scratch::Spots, 8 * op.positions())?;

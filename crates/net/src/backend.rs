@@ -7,7 +7,7 @@
 //! `upload_labels` and `download`. Every result must be the same whatever the number of threads, streams or blocks:
 //! sums run in an order fixed by the shapes. What each operation computes is defined by [`crate::oracle`].
 
-use std::ops::Range;
+use std::time::Duration;
 
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
@@ -17,30 +17,7 @@ use crate::operation::{
     AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
 };
 use crate::update::Segment;
-
-/// A layer's weights and bias in a device's flat parameter buffer.
-#[derive(Debug)]
-pub struct Weights<'a, B> {
-    /// The flat buffer.
-    pub buffer: &'a B,
-    /// Where the weights lie.
-    pub weight: Range<usize>,
-    /// Where the bias lies.
-    pub bias: Range<usize>,
-}
-
-/// Where a layer's gradients go in a device's flat gradient buffer.
-#[derive(Debug)]
-pub struct Gradients<'a, B> {
-    /// The flat buffer.
-    pub buffer: &'a mut B,
-    /// Where the weights' gradients lie.
-    pub weight: Range<usize>,
-    /// Where the bias' gradients lie.
-    pub bias: Range<usize>,
-    /// Whether to add to what is there (further batches before an update) or to replace it.
-    pub accumulate: bool,
-}
+use crate::views::{Gradients, Weights};
 
 type Done = Result<(), DeviceError>;
 
@@ -66,6 +43,17 @@ pub trait Backend {
     /// Whether operations are queued, so that a caller who does not wait gains time.
     fn queues(&self) -> bool {
         false
+    }
+
+    /// How long the devices stood still between updates and the batches that followed, and how long it is since the first
+    /// batch, if the backend measures it: the device that waited most.
+    fn paused(&mut self) -> Result<Option<[Duration; 2]>, DeviceError> {
+        Ok(None)
+    }
+
+    /// Bytes of a value that travels between devices, logits excepted, which are f32.
+    fn activation_bytes(&self) -> u64 {
+        4
     }
 
     /// Bytes copied from device to device so far, if the backend counts them.

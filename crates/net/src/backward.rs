@@ -3,13 +3,14 @@
 //! Two buffers a device carry the gradient of the activations; each step reads one and writes the other, or works
 //! in place. The first layer has no input gradient.
 
-use crate::backend::{Backend, Gradients};
+use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
 use crate::forward::{Mode, pair, weights};
 use crate::network::{DropoutKey, Network};
 use crate::placement::ParameterRange;
 use crate::program::Step;
 use crate::timing::Pass;
+use crate::views::Gradients;
 
 fn gradients<'a, T>(
     buffer: &'a mut T,

@@ -2,7 +2,7 @@
 
 use alexnet_rng::Purpose;
 
-use crate::backend::{Backend, Weights};
+use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
 use crate::layer::{DropoutConvention, DropoutLayer};
 use crate::network::{BatchScore, DropoutKey, Network, SCORES};
@@ -10,6 +10,7 @@ use crate::operation::Dropout;
 use crate::placement::ParameterRange;
 use crate::program::Step;
 use crate::timing::Pass;
+use crate::views::Weights;
 
 impl DropoutLayer {
     fn purpose(self) -> Purpose {

@@ -45,10 +45,11 @@ mod shape;
 mod summary;
 mod timing;
 mod update;
+mod views;
 
 pub use ablation::{Ablation, Activation};
 pub use adoption::Adoption;
-pub use backend::{Backend, Gradients, Weights};
+pub use backend::Backend;
 pub use checkpoint::{Checkpoint, ClassName, MeanImage, Position};
 pub use error::{DeviceError, Error, OutOfMemory};
 pub use exchange::{Exchange, ExchangeSite};
@@ -64,3 +65,4 @@ pub use shape::Shape;
 pub use summary::{LayerSummary, Summary};
 pub use timing::{Pass, Timing};
 pub use update::{Rate, Segment, UpdateRule};
+pub use views::{Gradients, Weights};

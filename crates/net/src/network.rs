@@ -5,6 +5,7 @@
 //! themselves are in `forward.rs` and `backward.rs`; order of samples, rates and files are left to others.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
@@ -204,6 +205,20 @@ impl<B: Backend> Network<B> {
     /// The backend, to be changed.
     pub fn backend_mut(&mut self) -> &mut B {
         &mut self.backend
+    }
+
+    /// How long the devices stood still between updates and the batches that followed, and the time since the first batch,
+    /// if the backend measures it.
+    ///
+    /// # Errors
+    /// A device failed.
+    pub fn paused(&mut self) -> Result<Option<[Duration; 2]>, Error> {
+        Ok(self.backend.paused()?)
+    }
+
+    /// Bytes of a value that columns exchange, logits excepted.
+    pub fn activation_bytes(&self) -> u64 {
+        self.backend.activation_bytes()
     }
 
     /// The places where columns meet; empty with one device.

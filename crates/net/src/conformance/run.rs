@@ -3,11 +3,12 @@
 use alexnet_rng::{Purpose, Stream};
 
 use super::{Case, Grain, Output};
-use crate::backend::{Backend, Gradients, Weights};
+use crate::backend::Backend;
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
 use crate::operation::{Convolution, Dense, Dropout, SoftmaxSlice};
 use crate::update::Segment;
+use crate::views::{Gradients, Weights};
 
 type Outputs = Result<Vec<Output>, DeviceError>;
 

@@ -7,11 +7,12 @@ use super::{
     dense_input_gradient, dense_weight_gradient, local_response, local_response_gradient, max_pool,
     max_pool_gradient, rank, rectifier, rectifier_gradient, softmax, within_map, within_map_gradient,
 };
-use crate::backend::{Backend, Gradients, Weights};
+use crate::backend::Backend;
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
 use crate::operation::{Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
 use crate::update::Segment;
+use crate::views::{Gradients, Weights};
 
 /// The slow reference backend. It never fails.
 #[derive(Clone, Debug)]

@@ -7,11 +7,12 @@ use alexnet_net::conformance::{Case, check, check_coarsely};
 use crate::{cache, driver};
 
 /// Groups, channels and maps of a group, side, kernel, stride, padding, output side.
-const SHAPES: [[usize; 8]; 9] = [
+const SHAPES: [[usize; 8]; 10] = [
     [2, 16, 40, 13, 3, 1, 1, 13], // conv4 and conv5 in small: 64 maps a block, the last part of them empty
     [2, 48, 128, 9, 5, 1, 2, 9],  // conv2: 128 maps a block forward, 64 backward
     [1, 24, 192, 7, 3, 1, 1, 7],  // 96 maps a block, twice
-    [1, 8, 96, 9, 5, 1, 2, 9],    // one vector of channels
+    [1, 8, 96, 16, 5, 1, 2, 16],  // one vector of channels, enough positions for 96 maps a block
+    [1, 8, 128, 16, 3, 1, 1, 16], // enough positions for 128 maps a block
     [1, 16, 64, 12, 3, 2, 1, 6],  // a stride: the input's gradient goes by columns
     [1, 3, 96, 27, 11, 4, 0, 5],  // conv1: folded to 48 channels
     [1, 3, 16, 23, 11, 4, 2, 5],  // folded, with padding, windows over the edge
