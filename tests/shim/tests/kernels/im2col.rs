@@ -5,28 +5,29 @@ use alexnet_shim::Arg;
 
 in_both_types!(patches_and_their_transpose);
 
+/// `ColumnShape` of im2col.cu.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Shape {
-    batch: i32,
-    groups: i32,
-    channels: i32,
-    height: i32,
-    width: i32,
-    out_height: i32,
-    out_width: i32,
-    kernel: i32,
-    stride: i32,
-    pad: i32,
-    row: i32,
+pub struct Shape {
+    pub batch: i32,
+    pub groups: i32,
+    pub channels: i32,
+    pub height: i32,
+    pub width: i32,
+    pub out_height: i32,
+    pub out_width: i32,
+    pub kernel: i32,
+    pub stride: i32,
+    pub pad: i32,
+    pub row: i32,
 }
 
 /// Kernel, stride and pad.
-type Window = [usize; 3];
+pub type Window = [usize; 3];
 
 impl Shape {
     /// Groups of `channels`; rows end at the next multiple of 16 bytes.
-    fn new<T: Element>(
+    pub fn new<T: Element>(
         batch: usize,
         [groups, channels]: [usize; 2],
         from: [usize; 2],
@@ -40,15 +41,15 @@ impl Shape {
         Shape { batch, groups, channels, height, width, out_height, out_width, kernel, stride, pad, row }
     }
 
-    fn pixels(&self) -> usize {
+    pub fn pixels(&self) -> usize {
         (self.batch * self.height * self.width * self.groups * self.channels) as usize
     }
 
-    fn places(&self) -> usize {
+    pub fn places(&self) -> usize {
         (self.batch * self.out_height * self.out_width) as usize
     }
 
-    fn entries(&self) -> usize {
+    pub fn entries(&self) -> usize {
         self.places() * (self.groups * self.row) as usize
     }
 
@@ -69,7 +70,7 @@ impl Shape {
     }
 
     /// Where entry `i` of the columns comes from in the image, or nowhere: outside it, or behind the last tap.
-    fn source(&self, i: usize) -> Option<usize> {
+    pub fn source(&self, i: usize) -> Option<usize> {
         let [groups, channels, height, width, out_height, out_width, kernel, stride, pad, row] = [
             self.groups,
             self.channels,

@@ -7,6 +7,7 @@
 
 mod augment; //    crop, mirror, mean, lighting, scale: bit for bit, and PyTorch's
 mod bias_relu; //  bias, ReLU, their gradients
+mod convolve; //   convolution on tensor cores, forward and both ways back
 mod dropout; //    masks of crates/rng, bit for bit
 mod element; //    the two types, and channels last
 mod exchange; //   column slices and fixed-order sums

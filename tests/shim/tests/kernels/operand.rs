@@ -110,7 +110,8 @@ impl Filters {
         })
     }
 
-    /// `[batch][height][width][channels]` to `[batch][to][to][depth]`, the first `pad` pixels before the image.
+    /// `[batch][height][width][channels]` to `[batch][to][to][depth]`, the first `pad` pixels before the image;
+    /// `depth` is a multiple of 16 bytes.
     pub fn folded<T: Element>(
         self,
         x: &[T],
@@ -120,7 +121,7 @@ impl Filters {
     ) -> Vec<T> {
         let n = batch * to[0] * to[1] * self.depth();
         let shape = [batch, self.channels, height, width, self.fold, pad, to[0], to[1]].map(|v| v as i32);
-        let launch = grid(n / self.fold / self.channels);
+        let launch = grid(n / T::LANES);
         in_every_order(&T::kernel("fold"), launch, &unwritten::<T>(n), |y| {
             vec![x.into(), y.into(), Arg::plain(&shape)]
         })
@@ -131,10 +132,11 @@ fn squares_of_pixels_as_one<T: Element>() {
     for (channels, fold, [height, width], pad, to) in [
         (3, 4, [32, 32], 0, [9, 9]), // the last squares hang over the edge
         (3, 4, [10, 7], 2, [4, 3]),
-        (5, 2, [9, 6], 1, [5, 4]),
+        (6, 2, [9, 6], 1, [5, 4]),
         (8, 3, [7, 7], 0, [2, 2]), // some pixels stay out
-        (3, 2, [4, 4], 5, [6, 6]), // whole squares before the image
-        (7, 1, [3, 5], 1, [5, 7]),
+        (2, 2, [4, 4], 5, [6, 6]), // whole squares before the image
+        (1, 4, [9, 5], 1, [3, 2]), // a vector over several lines of a square
+        (24, 1, [3, 5], 1, [5, 7]),
     ] {
         let filters = Filters { outputs: 1, channels, kernel: 1, fold };
         let x = elements::<T>(2 * height * width * channels, 1);
@@ -176,5 +178,26 @@ fn filters_last_and_back<T: Element>() {
         same_bits("filters_first, parts", &filters.first(&x, parts, None), &sums);
         let added: Vec<f32> = w.iter().zip(&sums).map(|(w, sum)| w + sum).collect();
         same_bits("filters_first, added", &filters.first(&x, parts, Some(&w)), &added);
+    }
+}
+
+/// `[groups · maps][channels][taps]` to `[groups · channels][taps][maps]`, the last tap first.
+pub fn filters_turned(w: &[f32], groups: usize, channels: usize, maps: usize, taps: usize) -> Vec<bf16> {
+    in_every_order("filters_turned", grid(w.len()), &unwritten::<bf16>(w.len()), |y| {
+        [vec![w.into(), y.into()], ints([groups, channels, maps, taps])].concat()
+    })
+}
+
+#[test]
+fn filters_turn_round() {
+    for (groups, channels, maps, taps) in [(1usize, 3usize, 5usize, 9usize), (2, 8, 16, 25), (3, 4, 1, 1)] {
+        let w = values(groups * maps * channels * taps, 3);
+        let mut expected = unwritten::<bf16>(w.len());
+        for (i, &w) in w.iter().enumerate() {
+            let (tap, c, map) = (i % taps, i / taps % channels, i / taps / channels % maps);
+            let to = (i / taps / channels / maps * channels + c) * taps + taps - 1 - tap;
+            expected[to * maps + map] = bf16::from_f32(w);
+        }
+        same_bits("filters_turned", &filters_turned(&w, groups, channels, maps, taps), &expected);
     }
 }
