@@ -17,9 +17,9 @@ def log(path, batch):
 
 def row(name, step):
     if "not_run" in step:
-        return f"{name:<18} not run: {step['not_run']}"
+        return f"{name:<30} not run: {step['not_run']}"
     if "error" in step:
-        return f"{name:<18} FAILED  {step['error']}"
+        return f"{name:<30} FAILED  {step['error']}"
     verdict = {True: "ok", False: "FAILED"}.get(step.get("ok"), "")
     if "cases" in step:
         said = f"{step['cases']} cases, {step['unused']} without a kernel, {len(step['failed'])} wrong"
@@ -32,7 +32,7 @@ def row(name, step):
         said = "; ".join(f"{v['name']} {v['ms']:.2f} ms, {v['images_per_second']:.0f} images/s" for v in step["variants"])
     else:
         said = f"{step['ms']:.2f} ms a step, {step['images_per_second']:.0f} images/s"
-    return f"{name:<18} {verdict:<7} {said}".rstrip()
+    return f"{name:<30} {verdict:<7} {said}".rstrip()
 
 
 def table(folder):

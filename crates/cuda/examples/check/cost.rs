@@ -29,13 +29,14 @@ pub fn dense(op: &Dense, way: &str) -> String {
     format!("dense {}→{} {way}", op.inputs, op.outputs)
 }
 
-/// Bytes and FLOPs of one way.
-pub fn convolution_cost(op: &Convolution, n: usize) -> (usize, usize) {
+/// Bytes and FLOPs of one way, with activations of `width` bytes.
+pub fn convolution_cost(op: &Convolution, n: usize, width: usize) -> (usize, usize) {
     let flops = 2 * n * op.output_len() * op.window();
-    (4 * (n * (op.input_len() + op.output_len()) + op.weight_len()), flops)
+    (width * n * (op.input_len() + op.output_len()) + 4 * op.weight_len(), flops)
 }
 
-/// Bytes and FLOPs of one way.
-pub fn dense_cost(op: &Dense, n: usize) -> (usize, usize) {
-    (4 * (n * (op.inputs + op.outputs) + op.weight_len()), 2 * n * op.weight_len())
+/// As [`convolution_cost`]. Products read a copy of the weights that is as wide as activations; the gradient is f32.
+pub fn dense_cost(op: &Dense, n: usize, width: usize, gradient: bool) -> (usize, usize) {
+    let weight = if gradient { 4 } else { width };
+    (width * n * (op.inputs + op.outputs) + weight * op.weight_len(), 2 * n * op.weight_len())
 }

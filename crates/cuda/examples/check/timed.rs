@@ -18,6 +18,8 @@ pub struct Timed {
     records: Records,
     /// Bytes that augmentation must move for one image.
     image_bytes: usize,
+    /// Bytes of an activation.
+    width: usize,
 }
 
 type Done = Result<(), DeviceError>;
@@ -25,7 +27,8 @@ type Done = Result<(), DeviceError>;
 impl Timed {
     /// Repeats each operation so often.
     pub fn new(inner: CudaBackend, repeats: u32) -> Self {
-        Timed { inner, repeats, records: Records::default(), image_bytes: 0 }
+        let width = inner.activation_bytes() as usize;
+        Timed { inner, repeats, records: Records::default(), image_bytes: 0, width }
     }
 
     /// Where the costs are gathered.
@@ -77,6 +80,9 @@ impl Backend for Timed {
     fn devices(&self) -> usize {
         self.inner.devices()
     }
+    fn activation_bytes(&self) -> u64 {
+        self.inner.activation_bytes()
+    }
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
         self.inner.floats(device, len)
     }
@@ -114,7 +120,7 @@ impl Backend for Timed {
         self.inner.host_memory(bytes)
     }
     fn prepare_records(&mut self, op: &Augmentation, n: usize) -> Done {
-        self.image_bytes = 15 * op.crop[0] * op.crop[1]; // 3 in, 12 out a pixel
+        self.image_bytes = 3 * (1 + self.width) * op.crop[0] * op.crop[1];
         self.inner.prepare_records(op, n)
     }
     fn stage(&mut self, batch: Box<dyn RawBatch>) -> Done {
@@ -125,7 +131,12 @@ impl Backend for Timed {
         self.inner.synchronise()?;
         self.inner.start_profile();
         self.inner.augment(n, x)?;
-        self.book("augment".into(), n * self.image_bytes, 9 * n * self.image_bytes / 15, 1)
+        self.book(
+            "augment".into(),
+            n * self.image_bytes,
+            9 * n * self.image_bytes / (3 * (1 + self.width)),
+            1,
+        )
     }
     fn convolution_forward(
         &mut self,
@@ -136,7 +147,7 @@ impl Backend for Timed {
         w: Weights<'_, Floats>,
         y: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = convolution_cost(op, n);
+        let (bytes, flops) = convolution_cost(op, n, self.width);
         self.time(convolution(op, "forward"), bytes, flops, |b| {
             b.convolution_forward(device, op, n, x, weights(&w), y)
         })
@@ -150,7 +161,7 @@ impl Backend for Timed {
         w: Weights<'_, Floats>,
         dx: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = convolution_cost(op, n);
+        let (bytes, flops) = convolution_cost(op, n, self.width);
         self.time(convolution(op, "input gradient"), bytes, flops, |b| {
             b.convolution_backward_input(device, op, n, dy, weights(&w), dx)
         })
@@ -164,7 +175,7 @@ impl Backend for Timed {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let (bytes, flops) = convolution_cost(op, n);
+        let (bytes, flops) = convolution_cost(op, n, self.width);
         let Gradients { buffer, weight, bias, accumulate } = dw;
         self.time(convolution(op, "weight gradient"), bytes, flops, |b| {
             let (weight, bias) = (weight.clone(), bias.clone());
@@ -187,7 +198,7 @@ impl Backend for Timed {
         w: Weights<'_, Floats>,
         y: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = dense_cost(op, n);
+        let (bytes, flops) = dense_cost(op, n, self.width, false);
         self.time(dense(op, "forward"), bytes, flops, |b| b.dense_forward(device, op, n, x, weights(&w), y))
     }
     fn dense_backward_input(
@@ -199,7 +210,7 @@ impl Backend for Timed {
         w: Weights<'_, Floats>,
         dx: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = dense_cost(op, n);
+        let (bytes, flops) = dense_cost(op, n, self.width, false);
         self.time(dense(op, "input gradient"), bytes, flops, |b| {
             b.dense_backward_input(device, op, n, dy, weights(&w), dx)
         })
@@ -213,7 +224,7 @@ impl Backend for Timed {
         dy: &Floats,
         dw: Gradients<'_, Floats>,
     ) -> Done {
-        let (bytes, flops) = dense_cost(op, n);
+        let (bytes, flops) = dense_cost(op, n, self.width, true);
         let Gradients { buffer, weight, bias, accumulate } = dw;
         self.time(dense(op, "weight gradient"), bytes, flops, |b| {
             let (weight, bias) = (weight.clone(), bias.clone());
@@ -221,11 +232,11 @@ impl Backend for Timed {
         })
     }
     fn rectify_forward(&mut self, device: usize, len: usize, y: &mut Floats) -> Done {
-        let (bytes, flops) = (8 * len, len);
+        let (bytes, flops) = (2 * self.width * len, len);
         self.time("rectify forward".into(), bytes, flops, |b| b.rectify_forward(device, len, y))
     }
     fn rectify_backward(&mut self, device: usize, len: usize, y: &Floats, dy: &mut Floats) -> Done {
-        let (bytes, flops) = (8 * len, len);
+        let (bytes, flops) = (2 * self.width * len, len);
         self.time("rectify backward".into(), bytes, flops, |b| b.rectify_backward(device, len, y, dy))
     }
     fn local_response_forward(
@@ -236,7 +247,7 @@ impl Backend for Timed {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = (8 * n * op.channels * op.pixels, 15 * n * op.channels * op.pixels);
+        let (bytes, flops) = (2 * self.width * n * op.channels * op.pixels, 15 * n * op.channels * op.pixels);
         self.time("local response forward".into(), bytes, flops, |b| {
             b.local_response_forward(device, op, n, x, y)
         })
@@ -250,7 +261,7 @@ impl Backend for Timed {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = (12 * n * op.channels * op.pixels, 27 * n * op.channels * op.pixels);
+        let (bytes, flops) = (3 * self.width * n * op.channels * op.pixels, 27 * n * op.channels * op.pixels);
         self.time("local response backward".into(), bytes, flops, |b| {
             b.local_response_backward(device, op, n, x, dy, dx)
         })
@@ -263,8 +274,10 @@ impl Backend for Timed {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
-        let (bytes, flops) =
-            (8 * n * op.channels * op.height * op.width, 55 * n * op.channels * op.height * op.width);
+        let (bytes, flops) = (
+            2 * self.width * n * op.channels * op.height * op.width,
+            55 * n * op.channels * op.height * op.width,
+        );
         self.time("within map forward".into(), bytes, flops, |b| b.within_map_forward(device, op, n, x, y))
     }
     fn within_map_backward(
@@ -276,8 +289,10 @@ impl Backend for Timed {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let (bytes, flops) =
-            (12 * n * op.channels * op.height * op.width, 87 * n * op.channels * op.height * op.width);
+        let (bytes, flops) = (
+            3 * self.width * n * op.channels * op.height * op.width,
+            87 * n * op.channels * op.height * op.width,
+        );
         self.time("within map backward".into(), bytes, flops, |b| {
             b.within_map_backward(device, op, n, x, dy, dx)
         })
@@ -291,7 +306,8 @@ impl Backend for Timed {
         y: &mut Floats,
         places: &mut Floats<u8>,
     ) -> Done {
-        let (bytes, flops) = (n * (4 * op.input_len() + 5 * op.output_len()), 9 * n * op.output_len());
+        let (bytes, flops) =
+            (n * (self.width * op.input_len() + (self.width + 1) * op.output_len()), 9 * n * op.output_len());
         self.time("max pool forward".into(), bytes, flops, |b| {
             b.max_pool_forward(device, op, n, x, y, places)
         })
@@ -305,7 +321,8 @@ impl Backend for Timed {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = (n * (4 * op.input_len() + 5 * op.output_len()), n * op.input_len());
+        let (bytes, flops) =
+            (n * (self.width * op.input_len() + (self.width + 1) * op.output_len()), n * op.input_len());
         self.time("max pool backward".into(), bytes, flops, |b| {
             b.max_pool_backward(device, op, n, places, dy, dx)
         })
@@ -318,15 +335,15 @@ impl Backend for Timed {
         y: &mut Floats,
         mask: &mut Floats,
     ) -> Done {
-        let (bytes, flops) = (12 * n * op.units, 25 * n * op.units);
+        let (bytes, flops) = (2 * (self.width + 2) * n * op.units, 25 * n * op.units);
         self.time("dropout forward".into(), bytes, flops, |b| b.dropout_forward(device, op, n, y, mask))
     }
     fn multiply(&mut self, device: usize, len: usize, mask: &Floats, dy: &mut Floats) -> Done {
-        let (bytes, flops) = (12 * len, len);
+        let (bytes, flops) = (2 * (self.width + 2) * len, len);
         self.time("dropout backward".into(), bytes, flops, |b| b.multiply(device, len, mask, dy))
     }
     fn scale(&mut self, device: usize, len: usize, factor: f32, y: &mut Floats) -> Done {
-        let (bytes, flops) = (8 * len, len);
+        let (bytes, flops) = (2 * self.width * len, len);
         self.time("scale".into(), bytes, flops, |b| b.scale(device, len, factor, y))
     }
     fn score(
@@ -383,7 +400,7 @@ impl Backend for Timed {
     ) -> Done {
         let (bytes, flops) = {
             let len: usize = segments.iter().map(|segment| segment.range.len()).sum();
-            (20 * len, 6 * len)
+            ((24 - self.width) * len, 6 * len) // with the copy, 22 bytes
         };
         self.time("update".into(), bytes, flops, |b| {
             b.update(device, segments, momentum, parameters, velocity, gradient)
