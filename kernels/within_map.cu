@@ -5,7 +5,7 @@
 //   dx = dy · d^(−3/4) − (3/2) · alpha · x · Σ t over the same window,   t = dy · x · d^(−7/4)
 //
 // Backward takes two passes: terms leaves dy · d^(−3/4) in dx and t in a tensor of its own, backward adds t up.
-// Oracle: float64 loops and PyTorch. In f32 forward 8 B and 55 FLOP per element, backward 28 B and 87 FLOP (half = 2).
+// Oracle: float64 loops and PyTorch. In f32 forward 8 B and 55 FLOP per element, backward 32 B and 87 FLOP (half = 2).
 #include "lanes.cuh"
 
 struct WithinMapShape {

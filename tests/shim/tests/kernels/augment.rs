@@ -1,6 +1,11 @@
-use crate::{golden, grid, in_every_order, same_bits, values};
+use crate::values;
+use crate::{
+    Element, channels_last, golden, grid, in_both_types, in_every_order, rounded, same_bits, unwritten,
+};
 use alexnet_rng::{Purpose, Stream};
 use alexnet_shim::Arg;
+
+in_both_types!(every_mode_bit_for_bit, golden_bit_for_bit);
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -21,13 +26,12 @@ struct Shape {
     height: i32,
     width: i32,
     mean_mode: i32,
-    nhwc: i32,
     scale: [f32; 3],
 }
 
-fn run(records: &[u8], draws: &[Draw], mean: &[f32], shape: Shape) -> Vec<f32> {
+fn run<T: Element>(records: &[u8], draws: &[Draw], mean: &[f32], shape: Shape) -> Vec<T> {
     let n = (shape.batch * 3 * shape.height * shape.width) as usize;
-    in_every_order("augment", grid(n / 3), &vec![f32::NAN; n], |out| {
+    in_every_order(&T::kernel("augment"), grid(n / 3), &unwritten::<T>(n), |out| {
         vec![Arg::from(records), Arg::from(draws), Arg::from(mean), Arg::from(out), Arg::plain(&shape)]
     })
 }
@@ -35,37 +39,28 @@ fn run(records: &[u8], draws: &[Draw], mean: &[f32], shape: Shape) -> Vec<f32> {
 /// The definition, pixel by pixel: y = ((x − mean) + shift) · scale in float32.
 fn oracle(records: &[u8], draws: &[Draw], mean: &[f32], s: Shape) -> Vec<f32> {
     let [h, w, rh, rw] = [s.height, s.width, s.record_height, s.record_width].map(|v| v as usize);
-    let mut out = vec![0.0; s.batch as usize * 3 * h * w];
+    let mut out = Vec::new();
     for (n, draw) in draws.iter().enumerate() {
         let record = &records[n * s.record_stride as usize..];
-        for y in 0..h {
-            for x in 0..w {
-                let from_x = if draw.mirror == 1 { w - 1 - x } else { x };
-                let (sy, sx) = (draw.top as usize + y, draw.left as usize + from_x);
-                for c in 0..3 {
-                    let mean = match s.mean_mode {
-                        0 => 0.0,
-                        1 => mean[(sy * rw + sx) * 3 + c],
-                        2 => mean[((y + (rh - h) / 2) * rw + x + (rw - w) / 2) * 3 + c],
-                        _ => mean[c],
-                    };
-                    let value =
-                        ((f32::from(record[(sy * rw + sx) * 3 + c]) - mean) + draw.shift[c]) * s.scale[c];
-                    let at = if s.nhwc == 1 {
-                        ((n * h + y) * w + x) * 3 + c
-                    } else {
-                        ((n * 3 + c) * h + y) * w + x
-                    };
-                    out[at] = value;
-                }
+        for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
+            let from_x = if draw.mirror == 1 { w - 1 - x } else { x };
+            let (sy, sx) = (draw.top as usize + y, draw.left as usize + from_x);
+            for c in 0..3 {
+                let mean = match s.mean_mode {
+                    0 => 0.0,
+                    1 => mean[(sy * rw + sx) * 3 + c],
+                    2 => mean[((y + (rh - h) / 2) * rw + x + (rw - w) / 2) * 3 + c],
+                    _ => mean[c],
+                };
+                let value = f32::from(record[(sy * rw + sx) * 3 + c]);
+                out.push(((value - mean) + draw.shift[c]) * s.scale[c]);
             }
         }
     }
     out
 }
 
-#[test]
-fn every_mode_bit_for_bit() {
+fn every_mode_bit_for_bit<T: Element>() {
     let (rh, rw, h, w, batch, stride) = (21usize, 26usize, 13usize, 17usize, 5usize, 2048usize);
     let bytes = Stream::new(4, 0, 0, Purpose::Sample);
     let records: Vec<u8> = (0..batch * stride).map(|i| bytes.word(i as u64) as u8).collect();
@@ -80,26 +75,22 @@ fn every_mode_bit_for_bit() {
         .collect();
     let mean: Vec<f32> = values(rh * rw * 3, 2).iter().map(|v| 120.0 + v * 9.0).collect();
     for mean_mode in 0..4 {
-        for nhwc in 0..2 {
-            let shape = Shape {
-                batch: batch as i32,
-                record_stride: stride as i32,
-                record_height: rh as i32,
-                record_width: rw as i32,
-                height: h as i32,
-                width: w as i32,
-                mean_mode,
-                nhwc,
-                scale: [1.0 / 1.1, 1.0, 0.017],
-            };
-            let what = format!("mean mode {mean_mode}, nhwc {nhwc}");
-            same_bits(&what, &run(&records, &draws, &mean, shape), &oracle(&records, &draws, &mean, shape));
-        }
+        let shape = Shape {
+            batch: batch as i32,
+            record_stride: stride as i32,
+            record_height: rh as i32,
+            record_width: rw as i32,
+            height: h as i32,
+            width: w as i32,
+            mean_mode,
+            scale: [1.0 / 1.1, 1.0, 0.017],
+        };
+        let expected = rounded::<T>(&oracle(&records, &draws, &mean, shape));
+        same_bits(&format!("mean mode {mean_mode}"), &run(&records, &draws, &mean, shape), &expected);
     }
 }
 
-#[test]
-fn golden_bit_for_bit() {
+fn golden_bit_for_bit<T: Element>() {
     let Some(g) = golden::ops() else { return };
     let (left, top, mirror) = (g.words("augment.left"), g.words("augment.top"), g.bytes("augment.mirror"));
     let shift = g.floats("augment.shift");
@@ -118,7 +109,7 @@ fn golden_bit_for_bit() {
         ("augment.channel", "augment.channel_mean", 3, channel, true),
         ("augment.u8", "augment.mean", 0, [1.0; 3], false),
     ] {
-        let expected =
+        let expected: Vec<f32> =
             if shifted { g.floats(name) } else { g.bytes(name).into_iter().map(f32::from).collect() };
         let still: Vec<Draw> = draws.iter().map(|d| Draw { shift: [0.0; 3], ..*d }).collect();
         let shape = Shape {
@@ -129,10 +120,10 @@ fn golden_bit_for_bit() {
             height: 14,
             width: 14,
             mean_mode,
-            nhwc: 0,
             scale,
         };
         let draws = if shifted { &draws } else { &still };
-        same_bits(name, &run(&g.bytes("augment.records"), draws, &g.floats(mean), shape), &expected);
+        let ours = run(&g.bytes("augment.records"), draws, &g.floats(mean), shape);
+        same_bits(name, &ours, &rounded::<T>(&channels_last(&expected, 3, 14 * 14)));
     }
 }

@@ -1,62 +1,103 @@
-use crate::{Grid, close, grid, in_every_order, same_bits, values};
+use crate::{Element, Grid, close, elements, in_both_types, in_every_order, ints, lanes, rounded, same_bits};
+use crate::{unwritten, values, wide};
 use alexnet_shim::Arg;
 
-#[test]
-fn forward_adds_and_rectifies() {
-    let (batch, channels, plane) = (3usize, 5usize, 7usize);
-    let (mut x, bias) = (values(batch * channels * plane, 1), values(channels, 2));
-    x[4] = f32::NAN;
-    for relu in [0i32, 1] {
-        let ours = in_every_order("bias_forward", grid(x.len()), &x, |x| {
-            vec![x.into(), (&bias).into(), 3.into(), 5.into(), 7.into(), relu.into()]
-        });
-        let expected: Vec<f32> = (0..x.len())
-            .map(|i| x[i] + bias[i / plane % channels])
-            .map(|v| if relu == 1 && v < 0.0 { 0.0 } else { v })
-            .collect();
-        same_bits("bias_forward", &ours, &expected);
-        assert!(ours[4].is_nan(), "a NaN is passed on");
-    }
-    let ours =
-        in_every_order("relu_forward", grid(x.len()), &x, |out| vec![out.into(), (x.len() as i32).into()]);
-    let expected: Vec<f32> = x.iter().map(|&v| if v < 0.0 { 0.0 } else { v }).collect();
-    same_bits("relu_forward", &ours, &expected);
+in_both_types!(
+    forward_adds_and_rectifies,
+    relu_in_place,
+    relu_backward_at_the_edges,
+    gradient_sums_over_rows
+);
+
+fn rectified(v: f32) -> f32 {
+    if v < 0.0 { 0.0 } else { v }
 }
 
-#[test]
-fn relu_backward_passes_where_the_output_was_positive_or_nan() {
-    let mut y: Vec<f32> = values(301, 3).iter().map(|v| v.max(0.0)).collect();
-    y[7] = f32::NAN;
-    let dy = values(301, 4);
-    let ours = in_every_order("relu_backward", grid(301), &dy, |dy| vec![(&y).into(), dy.into(), 301.into()]);
-    let expected: Vec<f32> = y.iter().zip(&dy).map(|(&y, &dy)| if y <= 0.0 { 0.0 } else { dy }).collect();
-    same_bits("relu_backward", &ours, &expected);
-}
-
-#[test]
-fn bias_gradient_sums_over_batch_and_plane() {
-    for (batch, channels, plane) in [(3usize, 5usize, 77usize), (4, 130, 1)] {
-        let (dy, before) = (values(batch * channels * plane, 5), values(channels, 6));
-        for accumulate in [0i32, 1] {
-            let kernel = if plane == 1 { "bias_gradient_dense" } else { "bias_gradient_map" };
-            let launch = if plane == 1 { grid(channels) } else { Grid(channels, 64, 0) };
-            let ours = in_every_order(kernel, launch, &before, |db| {
-                let mut args: Vec<Arg> =
-                    vec![(&dy).into(), db.into(), (batch as i32).into(), (channels as i32).into()];
-                if plane > 1 {
-                    args.push((plane as i32).into());
-                }
-                args.push(accumulate.into());
-                args
+fn forward_adds_and_rectifies<T: Element>() {
+    for (rows, channels) in [(21usize, 5usize), (40, 3), (9, 7), (13, 8), (5, 24), (4, 130)] {
+        let (mut x, bias) = (elements::<T>(rows * channels, 1), values(channels, 2));
+        x[4] = T::rounded(f32::NAN);
+        for relu in [0usize, 1] {
+            let ours = in_every_order(&T::kernel("bias_forward"), lanes::<T>(x.len()), &x, |x| {
+                [vec![x.into(), (&bias).into()], ints([rows, channels, relu])].concat()
             });
-            let mut expected = vec![0.0f64; channels];
-            for (i, dy) in dy.iter().enumerate() {
-                expected[i / plane % channels] += f64::from(*dy);
-            }
-            if accumulate == 1 {
-                expected.iter_mut().zip(&before).for_each(|(e, b)| *e += f64::from(*b));
-            }
-            close(kernel, &ours, &expected, 1e-6);
+            let expected: Vec<f32> = (0..x.len())
+                .map(|i| x[i].widened() + bias[i % channels])
+                .map(|v| if relu == 1 { rectified(v) } else { v })
+                .collect();
+            same_bits("bias_forward", &ours, &rounded::<T>(&expected));
+            assert!(ours[4].widened().is_nan(), "a NaN is passed on");
+        }
+    }
+}
+
+/// Fewer values than a vector, whole vectors, and some left over; the last one NaN.
+const LENGTHS: [usize; 4] = [3, 64, 301, 303];
+
+fn relu_in_place<T: Element>() {
+    for n in LENGTHS {
+        let mut x = elements::<T>(n, 1);
+        x[..2].copy_from_slice(&[-0.0, 0.0].map(T::rounded));
+        x[n - 1] = T::rounded(f32::NAN);
+        let ours = in_every_order(&T::kernel("relu_forward"), lanes::<T>(n), &x, |x| {
+            [vec![x.into()], ints([n])].concat()
+        });
+        let expected: Vec<T> = x.iter().map(|v| T::rounded(rectified(v.widened()))).collect();
+        same_bits("relu_forward", &ours, &expected);
+        assert!(ours[n - 1].widened().is_nan(), "a NaN is passed on");
+    }
+}
+
+/// The gradient passes where the output was positive or NaN, whatever the gradient is.
+fn relu_backward_at_the_edges<T: Element>() {
+    for n in LENGTHS {
+        let mut y: Vec<T> = elements::<T>(n, 3).iter().map(|v| T::rounded(v.widened().max(0.0))).collect();
+        let mut dy = elements::<T>(n, 4);
+        y[..2].copy_from_slice(&[-0.0, 0.0].map(T::rounded));
+        dy[0] = T::rounded(f32::NAN);
+        y[n - 1] = T::rounded(f32::NAN);
+        let ours = in_every_order(&T::kernel("relu_backward"), lanes::<T>(n), &dy, |dy| {
+            [vec![(&y).into(), dy.into()], ints([n])].concat()
+        });
+        let passed = |(y, dy): (&T, &T)| if y.widened() <= 0.0 { T::rounded(0.0) } else { *dy };
+        same_bits("relu_backward", &ours, &y.iter().zip(&dy).map(passed).collect::<Vec<T>>());
+    }
+}
+
+/// Sums of float32 whatever the type: in shares of rows, then over the shares.
+fn gradient_sums_over_rows<T: Element>() {
+    for (rows, channels, share) in [
+        (231usize, 5usize, 20usize), // the last share is short
+        (77, 3, 77),
+        (33, 7, 8),
+        (96, 8, 16),
+        (100, 24, 7),
+        (4, 130, 8),   // more rows in a share than there are
+        (19, 1040, 5), // more vectors than threads
+    ] {
+        let (dy, before) = (elements::<T>(rows * channels, 5), values(channels, 6));
+        let parts = rows.div_ceil(share);
+        let sums = in_every_order(
+            &T::kernel("row_sums"),
+            Grid(parts, 64, 0),
+            &unwritten(parts * channels),
+            |sums| [vec![(&dy).into(), sums.into()], ints([rows, channels, share])].concat(),
+        );
+        let mut expected = vec![0.0f64; parts * channels];
+        for (i, dy) in wide(&dy).into_iter().enumerate() {
+            expected[i / channels / share * channels + i % channels] += dy;
+        }
+        close::<f32>("row_sums", &sums, &expected, 1e-6);
+        let mut whole = vec![0.0f64; channels];
+        expected.iter().enumerate().for_each(|(i, sum)| whole[i % channels] += sum);
+        for accumulate in [0, 1] {
+            let ours = in_every_order("bias_gradient", Grid(channels, 64, 0), &before, |db| {
+                let buffers: Vec<Arg> = vec![(&sums).into(), db.into()];
+                [buffers, ints([parts, channels, accumulate])].concat()
+            });
+            let start = |c: usize| accumulate as f64 * f64::from(before[c]);
+            let expected: Vec<f64> = whole.iter().enumerate().map(|(c, sum)| start(c) + sum).collect();
+            close("bias_gradient", &ours, &expected, 1e-6);
         }
     }
 }

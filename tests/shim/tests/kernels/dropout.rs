@@ -1,6 +1,8 @@
-use crate::{golden, grid, in_every_order, same_bits, values};
+use crate::{Element, elements, golden, grid, in_both_types, in_every_order, ints, same_bits, unwritten};
 use alexnet_rng::{Purpose, Stream};
 use alexnet_shim::Arg;
+
+in_both_types!(masks_are_those_of_the_streams, factor_of_the_test);
 
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -17,8 +19,7 @@ struct Key {
 }
 
 /// Any cut of a layer's units over devices, and positions beyond 2³², give the masks of crates/rng.
-#[test]
-fn masks_are_those_of_the_streams() {
+fn masks_are_those_of_the_streams<T: Element>() {
     for (first_unit, units) in [(0usize, 64usize), (32, 32), (5, 9), (3, 2), (7, 1)] {
         for (purpose, threshold, scale) in [
             (Purpose::DropoutFc6, 1u64 << 31, 1.0f32),
@@ -38,17 +39,18 @@ fn masks_are_those_of_the_streams() {
                 scale,
                 batch: batch as i32,
             };
-            let x = values(batch * units, 1);
-            let launch = grid(batch * units.div_ceil(4));
+            let x = elements::<T>(batch * units, 1);
+            let (launch, kernel) = (grid(batch * units.div_ceil(4)), T::kernel("dropout_forward"));
             let mut spare = x.clone();
             let place = spare.as_mut_ptr() as u64;
-            let mask = in_every_order("dropout_forward", launch, &vec![f32::NAN; x.len()], |mask| {
+            let mut spare_mask = unwritten::<f32>(x.len());
+            let mask_place = spare_mask.as_mut_ptr() as u64;
+            let mask = in_every_order(&kernel, launch, &unwritten::<f32>(x.len()), |mask| {
                 vec![place.into(), mask.into(), Arg::plain(&key)]
             });
-            let y = in_every_order("dropout_forward", launch, &x, |x| {
-                vec![x.into(), place.into(), Arg::plain(&key)]
-            });
-            drop(spare); // the launches wrote into it until here
+            let y =
+                in_every_order(&kernel, launch, &x, |x| vec![x.into(), mask_place.into(), Arg::plain(&key)]);
+            drop((spare, spare_mask)); // the launches wrote into them until here
             let expected: Vec<f32> = (0..batch * units)
                 .map(|i| {
                     let stream = Stream::new(seed, epoch, position + (i / units) as u64, purpose);
@@ -57,24 +59,32 @@ fn masks_are_those_of_the_streams() {
                 })
                 .collect();
             same_bits("dropout mask", &mask, &expected);
-            let expected: Vec<f32> = x.iter().zip(&mask).map(|(x, m)| x * m).collect();
+            let expected: Vec<T> = x.iter().zip(&mask).map(|(x, m)| T::rounded(x.widened() * m)).collect();
             same_bits("dropout_forward", &y, &expected);
-            let back = in_every_order("multiply", grid(x.len()), &x, |dy| {
-                vec![(&mask).into(), dy.into(), (x.len() as i32).into()]
+            let back = in_every_order(&T::kernel("multiply"), grid(x.len()), &x, |dy| {
+                [vec![(&mask).into(), dy.into()], ints([x.len()])].concat()
             });
             same_bits("multiply", &back, &expected);
         }
     }
 }
 
-fn scaled(x: &[f32]) -> Vec<f32> {
-    in_every_order("scale", grid(x.len()), x, |out| vec![out.into(), 0.5f32.into(), (x.len() as i32).into()])
+fn scaled<T: Element>(x: &[T], factor: f32) -> Vec<T> {
+    in_every_order(&T::kernel("scale"), grid(x.len()), x, |out| {
+        [vec![out.into(), factor.into()], ints([x.len()])].concat()
+    })
+}
+
+fn factor_of_the_test<T: Element>() {
+    let x = elements::<T>(300, 1);
+    for factor in [0.5, 0.3] {
+        let expected: Vec<T> = x.iter().map(|v| T::rounded(v.widened() * factor)).collect();
+        same_bits("scale", &scaled(&x, factor), &expected);
+    }
 }
 
 #[test]
-fn test_scale() {
-    let x = values(300, 1);
-    same_bits("scale", &scaled(&x), &x.iter().map(|v| v * 0.5).collect::<Vec<_>>());
+fn golden() {
     let Some(g) = golden::ops() else { return };
-    same_bits("dropout_test", &scaled(&g.floats("dropout_test.x0")), &g.floats("dropout_test.y"));
+    same_bits("dropout_test", &scaled(&g.floats("dropout_test.x0"), 0.5), &g.floats("dropout_test.y"));
 }

@@ -1,191 +1,172 @@
-use crate::{close, golden, grid, in_every_order, same_bits, values, wide};
+use crate::operand::Filters;
+use crate::{Element, channels_last, close, elements, golden, grid, in_both_types, in_every_order, ints};
+use crate::{same_bits, unwritten, wide};
 use alexnet_shim::Arg;
 
+in_both_types!(patches_and_their_transpose);
+
+/// `ColumnShape` of im2col.cu.
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Shape {
-    batch: i32,
-    channels: i32,
-    height: i32,
-    width: i32,
-    out_height: i32,
-    out_width: i32,
-    kernel: i32,
-    stride: i32,
-    pad: i32,
-    image_stride: i32,
-    row_stride: i32,
-    batch_stride: i32,
+pub struct Shape {
+    pub batch: i32,
+    pub groups: i32,
+    pub channels: i32,
+    pub height: i32,
+    pub width: i32,
+    pub out_height: i32,
+    pub out_width: i32,
+    pub kernel: i32,
+    pub stride: i32,
+    pub pad: i32,
+    pub row: i32,
 }
+
+/// Kernel, stride and pad.
+pub type Window = [usize; 3];
 
 impl Shape {
-    /// One group of `channels` among `all` of each image; columns image by image, or as one matrix over the batch.
-    fn new(
+    /// Groups of `channels`; rows end at the next multiple of 16 bytes.
+    pub fn new<T: Element>(
         batch: usize,
-        channels: usize,
-        all: usize,
-        size: usize,
-        out: usize,
-        conv: [usize; 3],
-        one_matrix: bool,
+        [groups, channels]: [usize; 2],
+        from: [usize; 2],
+        to: [usize; 2],
+        [kernel, stride, pad]: Window,
     ) -> Shape {
-        let [kernel, stride, pad] = conv;
-        let (rows, places) = (channels * kernel * kernel, out * out);
-        let (row_stride, batch_stride) =
-            if one_matrix { (batch * places, places) } else { (places, rows * places) };
-        let [
-            batch,
-            channels,
-            height,
-            out_height,
-            kernel,
-            stride,
-            pad,
-            image_stride,
-            row_stride,
-            batch_stride,
-        ] = [batch, channels, size, out, kernel, stride, pad, all * size * size, row_stride, batch_stride]
-            .map(|v| v as i32);
-        let (width, out_width) = (height, out_height);
-        Shape {
-            batch,
-            channels,
-            height,
-            width,
-            out_height,
-            out_width,
-            kernel,
-            stride,
-            pad,
-            image_stride,
-            row_stride,
-            batch_stride,
-        }
+        let row = (kernel * kernel * channels).next_multiple_of(T::LANES);
+        let [batch, groups, channels, height, width, out_height, out_width, kernel, stride, pad, row] =
+            [batch, groups, channels, from[0], from[1], to[0], to[1], kernel, stride, pad, row]
+                .map(|v| v as i32);
+        Shape { batch, groups, channels, height, width, out_height, out_width, kernel, stride, pad, row }
     }
 
-    fn rows(&self) -> usize {
-        (self.channels * self.kernel * self.kernel) as usize
+    pub fn pixels(&self) -> usize {
+        (self.batch * self.height * self.width * self.groups * self.channels) as usize
     }
 
-    fn places(&self) -> usize {
-        (self.out_height * self.out_width) as usize
+    pub fn places(&self) -> usize {
+        (self.batch * self.out_height * self.out_width) as usize
     }
 
-    fn columns(&self, image: &[f32]) -> Vec<f32> {
-        let n = self.batch as usize * self.rows() * self.places();
-        let columns = in_every_order("im2col", grid(n), &vec![f32::NAN; n], |columns| {
+    pub fn entries(&self) -> usize {
+        self.places() * (self.groups * self.row) as usize
+    }
+
+    fn columns<T: Element>(&self, image: &[T]) -> Vec<T> {
+        let n = self.entries();
+        // Fewer threads than rows of patches, whether one takes a row of a tap or 16 bytes.
+        let launch = grid(n.div_ceil(T::LANES * self.kernel as usize));
+        in_every_order(&T::kernel("im2col"), launch, &unwritten::<T>(n), |columns| {
             vec![image.into(), columns.into(), Arg::plain(self)]
-        });
-        let rounded = in_every_order("im2col_bf16", grid(n), &vec![0xffffu16; n], |columns| {
-            vec![image.into(), columns.into(), Arg::plain(self)]
-        });
-        let expected: Vec<u16> = columns.iter().map(|&v| half::bf16::from_f32(v).to_bits()).collect();
-        assert_eq!(rounded, expected, "im2col_bf16");
-        columns
+        })
     }
 
-    fn image(&self, columns: &[f32], into: &[f32]) -> Vec<f32> {
-        let n = (self.batch * self.channels * self.height * self.width) as usize;
-        in_every_order("col2im", grid(n), into, |image| vec![columns.into(), image.into(), Arg::plain(self)])
+    fn image<T: Element>(&self, columns: &[T]) -> Vec<T> {
+        let launch = grid(self.pixels().div_ceil(T::LANES));
+        in_every_order(&T::kernel("col2im"), launch, &unwritten::<T>(self.pixels()), |image| {
+            vec![columns.into(), image.into(), Arg::plain(self)]
+        })
     }
 
-    fn at(&self, k: usize, n: usize, p: usize) -> usize {
-        k * self.row_stride as usize + n * self.batch_stride as usize + p
-    }
-
-    /// Where entry (k, n, p) comes from in the images, or nowhere.
-    fn source(&self, k: usize, n: usize, p: usize) -> Option<usize> {
-        let [kernel, out, size] = [self.kernel, self.out_width, self.width].map(|v| v as usize);
-        let (c, ky, kx) = (k / kernel / kernel, k / kernel % kernel, k % kernel);
-        let y = (p / out * self.stride as usize + ky).checked_sub(self.pad as usize).filter(|&y| y < size)?;
-        let x = (p % out * self.stride as usize + kx).checked_sub(self.pad as usize).filter(|&x| x < size)?;
-        Some(n * self.image_stride as usize + (c * size + y) * size + x)
-    }
-
-    fn entries(&self) -> impl Iterator<Item = (usize, usize, usize)> {
-        let (rows, batch, places) = (self.rows(), self.batch as usize, self.places());
-        (0..rows).flat_map(move |k| (0..batch).flat_map(move |n| (0..places).map(move |p| (k, n, p))))
+    /// Where entry `i` of the columns comes from in the image, or nowhere: outside it, or behind the last tap.
+    pub fn source(&self, i: usize) -> Option<usize> {
+        let [groups, channels, height, width, out_height, out_width, kernel, stride, pad, row] = [
+            self.groups,
+            self.channels,
+            self.height,
+            self.width,
+            self.out_height,
+            self.out_width,
+            self.kernel,
+            self.stride,
+            self.pad,
+            self.row,
+        ]
+        .map(|v| v as usize);
+        let (k, group, place) = (i % row, i / row % groups, i / row / groups);
+        let (ky, kx, c) = (k / channels / kernel, k / channels % kernel, k % channels);
+        let (oy, ox, n) = (place / out_width % out_height, place % out_width, place / out_width / out_height);
+        let y = (oy * stride + ky).checked_sub(pad).filter(|&y| ky < kernel && y < height)?;
+        let x = (ox * stride + kx).checked_sub(pad).filter(|&x| x < width)?;
+        Some(((n * height + y) * width + x) * groups * channels + group * channels + c)
     }
 }
 
-#[test]
-fn patches_and_their_transpose() {
-    for (size, out, conv) in [
-        (32, 7, [11, 4, 0]),
-        (9, 9, [5, 1, 2]),
-        (7, 7, [3, 1, 1]),
-        (8, 4, [3, 2, 1]),
-        (6, 3, [2, 2, 0]),
-        (7, 3, [2, 3, 0]),
+fn patches_and_their_transpose<T: Element>() {
+    for (from, to, window) in [
+        ([32, 32], [7, 7], [11, 4, 0]), // hangs over the right and bottom edge
+        ([9, 6], [9, 6], [5, 1, 2]),
+        ([7, 7], [7, 7], [3, 1, 1]),
+        ([8, 5], [4, 3], [3, 2, 1]),
+        ([6, 8], [3, 4], [2, 2, 0]),
+        ([7, 7], [3, 3], [2, 3, 0]), // leaves pixels out
     ] {
-        for one_matrix in [false, true] {
-            let shape = Shape::new(2, 3, 5, size, out, conv, one_matrix);
-            let image = values(2 * 5 * size * size, 1);
-            let columns = shape.columns(&image);
-            let mut expected = vec![f32::NAN; columns.len()];
-            let gradient = values(columns.len(), 2);
-            let mut pixels: Vec<f64> = wide(&image);
-            for n in 0..2 {
-                pixels[n * 5 * size * size..][..3 * size * size].fill(0.0);
-            }
-            for (k, n, p) in shape.entries() {
-                let source = shape.source(k, n, p);
-                expected[shape.at(k, n, p)] = source.map_or(0.0, |at| image[at]);
-                if let Some(at) = source {
-                    pixels[at] += f64::from(gradient[shape.at(k, n, p)]);
+        for (groups, channels) in [(1, 3), (2, 3), (1, 5), (2, 7), (1, 8), (2, 8), (1, 16), (2, 24), (3, 4)] {
+            let shape = Shape::new::<T>(2, [groups, channels], from, to, window);
+            let image = elements::<T>(shape.pixels(), 1);
+            let gradient = elements::<T>(shape.entries(), 2);
+            let mut pixels = vec![0.0; image.len()];
+            let mut expected = vec![T::rounded(0.0); gradient.len()];
+            for (i, gradient) in wide(&gradient).into_iter().enumerate() {
+                if let Some(at) = shape.source(i) {
+                    expected[i] = image[at];
+                    pixels[at] += gradient;
                 }
             }
-            same_bits("im2col", &columns, &expected);
-            // The channels of the other group keep what was there.
-            close("col2im", &shape.image(&gradient, &image), &pixels, 1e-6);
+            same_bits("im2col", &shape.columns(&image), &expected);
+            close("col2im", &shape.image(&gradient), &pixels, 1e-6);
         }
     }
 }
 
-/// Convolution and its three gradients through our columns and a plain product, group by group, against PyTorch.
+/// Convolution and its three gradients through our layouts, our columns and a plain product, against PyTorch; once also
+/// with squares of pixels as one, which has no way back to the image.
 #[test]
 fn golden() {
     let Some(g) = golden::ops() else { return };
-    for (name, groups, conv) in
-        [("conv_s4_over", 1, [11, 4, 0]), ("conv_5x5_groups2", 2, [5, 1, 2]), ("conv_3x3", 1, [3, 1, 1])]
-    {
+    for (name, groups, window, fold) in [
+        ("conv_s4_over", 1, [11, 4, 0], 1),
+        ("conv_s4_over", 1, [11, 4, 0], 4),
+        ("conv_5x5_groups2", 2, [5, 1, 2], 1),
+        ("conv_3x3", 1, [3, 1, 1], 1),
+    ] {
         let tensor = |part: &str| g.floats(&format!("{name}.{part}"));
-        let (x, w, b, dy) = (tensor("x0"), tensor("x1"), tensor("x2"), tensor("dy"));
         let (from, to) = (g.shape(&format!("{name}.x0")), g.shape(&format!("{name}.y")));
         let (batch, size, maps, out) = (from[0], from[2], to[1], to[2]);
         let (own, per_group) = (from[1] / groups, maps / groups);
-        let (mut y, mut dw) = (vec![0.0f32; dy.len()], vec![0.0f32; w.len()]);
-        let mut dx = vec![f32::NAN; x.len()];
-        for group in 0..groups {
-            let shape = Shape::new(batch, own, from[1], size, out, conv, false);
-            let first = group * own * size * size;
-            let columns = shape.columns(&x[first..]);
-            let (rows, places) = (shape.rows(), shape.places());
-            let mut gradient = vec![0.0f32; columns.len()];
-            for map in group * per_group..(group + 1) * per_group {
-                for (k, n, p) in shape.entries() {
-                    let (place, tap) = ((n * maps + map) * places + p, map * rows + k);
-                    y[place] += w[tap] * columns[shape.at(k, n, p)];
-                    dw[tap] += dy[place] * columns[shape.at(k, n, p)];
-                    gradient[shape.at(k, n, p)] += w[tap] * dy[place];
-                }
-            }
-            let part = shape.image(&gradient, &dx[first..]);
-            dx[first..].copy_from_slice(&part);
+        let image = |part: &str| channels_last(&tensor(part), from[1], size * size);
+        let output = |part: &str| channels_last(&tensor(part), maps, out * out);
+        let filters = Filters { outputs: maps, channels: own, kernel: window[0], fold };
+        let (mut x, w, dy) = (image("x0"), filters.last::<f32>(&tensor("x1")), output("dy"));
+        let mut shape = Shape::new::<f32>(batch, [groups, own], [size; 2], [out; 2], window);
+        if fold > 1 {
+            let folded = [out + filters.side() - 1; 2];
+            x = filters.folded(&x, [batch, size, size], window[2], folded);
+            let window = [filters.side(), 1, 0];
+            shape = Shape::new::<f32>(batch, [1, filters.depth()], folded, [out; 2], window);
         }
-        let n = y.len();
-        let y = in_every_order("bias_forward", grid(n), &y, |y| {
-            vec![
-                y.into(),
-                (&b).into(),
-                (batch as i32).into(),
-                (maps as i32).into(),
-                ((out * out) as i32).into(),
-                0.into(),
-            ]
+        let (row, places) = (shape.row as usize, shape.places());
+        let columns = shape.columns(&x);
+        let (mut y, mut dw) = (vec![0.0f32; dy.len()], vec![0.0f32; w.len()]);
+        let mut gradient = vec![0.0f32; columns.len()];
+        for (place, map) in (0..places).flat_map(|place| (0..maps).map(move |map| (place, map))) {
+            let start = (place * groups + map / per_group) * row;
+            for k in 0..row {
+                let (at, tap) = (place * maps + map, map * row + k);
+                y[at] += w[tap] * columns[start + k];
+                dw[tap] += dy[at] * columns[start + k];
+                gradient[start + k] += w[tap] * dy[at];
+            }
+        }
+        let b = tensor("x2");
+        let y = in_every_order("bias_forward", grid(y.len()), &y, |y| {
+            [vec![y.into(), (&b).into()], ints([places, maps, 0])].concat()
         });
-        close(name, &y, &wide(&tensor("y")), 1e-5);
-        close(name, &dx, &wide(&tensor("dx0")), 1e-5);
-        close(name, &dw, &wide(&tensor("dx1")), 1e-5);
+        close(name, &y, &wide(&output("y")), 1e-5);
+        close(name, &filters.first(&dw, 1, None), &wide(&tensor("dx1")), 1e-5);
+        if fold == 1 {
+            close(name, &shape.image(&gradient), &wide(&image("dx0")), 1e-5);
+        }
     }
 }

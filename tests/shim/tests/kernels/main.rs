@@ -1,17 +1,20 @@
 //! Every kernel in three orders of its threads, against plain loops and against PyTorch's golden numbers.
 //!
 //! Outputs must be the same bits in every order; oracles are float64 loops written from the definitions, or the
-//! bit-exact order where the project promises bits. `SHIM_REQUIRE_ALL=1` (set by `tests/shim/run`) makes a run fail
-//! at its end if some kernel was never launched.
+//! bit-exact order where the project promises bits. Kernels of float32 and of bfloat16 are held to the same oracles, with
+//! channels that fill vectors of 16 bytes and channels that do not. `SHIM_REQUIRE_ALL=1` (set by `tests/shim/run`) makes a
+//! run fail at its end if some kernel was never launched.
 
 mod augment; //    crop, mirror, mean, lighting, scale: bit for bit, and PyTorch's
 mod bias_relu; //  bias, ReLU, their gradients
+mod convolve; //   convolution on tensor cores, forward and both ways back
 mod dropout; //    masks of crates/rng, bit for bit
+mod element; //    the two types, and channels last
 mod exchange; //   column slices and fixed-order sums
 mod golden; //     reader of ../shared/golden/ops.safetensors
 mod im2col; //     patches, and whole convolutions against PyTorch's
 mod lrn; //        across maps, clipped at the column, and PyTorch's
-mod operand; //    rounding to bfloat16 and maps before images, bit for bit
+mod operand; //    rounding to bfloat16, layouts of tensors and filters, bit for bit
 mod pool; //       overlapping max pooling, ties, NaN, and PyTorch's
 mod shim; //       the shim finds the faults of host/faulty.cu; report of kernels never launched
 mod softmax; //    loss, gradient, ranks with ties
@@ -21,6 +24,7 @@ mod within_map; // normalisation within a map, and PyTorch's
 
 use alexnet_rng::{Purpose, Stream};
 use alexnet_shim::{Arg, ORDERS, Order};
+use element::{Element, channels_last, elements, in_both_types, lanes, rounded, unwritten};
 
 /// `n` normal values, the same at each call with the same `salt`.
 fn values(n: usize, salt: u64) -> Vec<f32> {
@@ -86,6 +90,11 @@ impl Bits for f64 {
         self.to_bits()
     }
 }
+impl Bits for half::bf16 {
+    fn bits(self) -> u64 {
+        u64::from(self.to_bits())
+    }
+}
 impl Bits for u8 {
     fn bits(self) -> u64 {
         u64::from(self)
@@ -116,18 +125,28 @@ fn same_bits<T: Bits + std::fmt::Debug>(what: &str, ours: &[T], theirs: &[T]) {
     }
 }
 
-/// max |ours − theirs| ≤ tolerance · max |theirs|.
+/// |ours − theirs| ≤ tolerance · max |theirs|, and in bfloat16 one rounding of the value itself.
 #[track_caller]
-fn close(what: &str, ours: &[f32], theirs: &[f64], tolerance: f64) {
+fn close<T: Element>(what: &str, ours: &[T], theirs: &[f64], tolerance: f64) {
     assert_eq!(ours.len(), theirs.len(), "{what}: lengths");
     let scale = theirs.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    for (i, (a, b)) in ours.iter().zip(theirs).enumerate() {
-        let difference = (f64::from(*a) - b).abs();
-        assert!(difference <= tolerance * scale, "{what}: element {i}: {a}, expected {b}, scale {scale}");
+    for (i, (&a, b)) in ours.iter().zip(theirs).enumerate() {
+        let difference = (wide(&[a])[0] - b).abs();
+        let allowed = tolerance * scale + T::ROUNDING * b.abs();
+        assert!(
+            difference <= allowed,
+            "{what}{}: element {i}: {a:?}, expected {b}, scale {scale}",
+            T::SUFFIX
+        );
     }
 }
 
 /// As float64.
-fn wide(values: &[f32]) -> Vec<f64> {
-    values.iter().map(|&v| f64::from(v)).collect()
+fn wide<T: Element>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|&v| v.into()).collect()
+}
+
+/// Sizes as kernels take them.
+fn ints<const N: usize>(sizes: [usize; N]) -> Vec<Arg> {
+    sizes.map(|v| (v as i32).into()).into()
 }

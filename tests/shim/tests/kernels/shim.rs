@@ -69,6 +69,15 @@ fn one_element_too_far() {
     launch("shim_unwritten", Grid(1, 32, 128), Order::Forward, &[Arg::from(&mut x)]).expect("it runs");
 }
 
+/// Likewise: vectors of 16 bytes from an address that is no multiple of 16.
+#[test]
+#[ignore = "faulty on purpose"]
+fn one_element_askew() {
+    let mut x = vec![0f32; 65];
+    let args = [Arg::from(&mut x[1..]), Arg::from(64i32)];
+    launch("relu_forward", Grid(1, 32, 0), Order::Forward, &args).expect("it runs");
+}
+
 /// Checked when the process ends, since tests run in any order.
 struct AtExit;
 impl AtExit {

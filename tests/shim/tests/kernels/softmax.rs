@@ -1,29 +1,37 @@
-use crate::{Grid, close, golden, in_every_order, values, wide};
+use crate::wide;
+use crate::{
+    Element, Grid, close, golden, in_both_types, in_every_order, ints, same_bits, unwritten, values,
+};
+
+in_both_types!(loss_rank_gradient_and_probability, smoothed_labels);
 
 fn score(logits: &[f32], label: &[u32], classes: usize, threads: usize) -> Vec<f32> {
     let n = label.len();
-    in_every_order("softmax_score", Grid(n, threads, 0), &vec![f32::NAN; 3 * n], |score| {
-        vec![logits.into(), label.into(), score.into(), (n as i32).into(), (classes as i32).into()]
+    in_every_order("softmax_score", Grid(n, threads, 0), &unwritten(3 * n), |score| {
+        [vec![logits.into(), label.into(), score.into()], ints([n, classes])].concat()
     })
 }
 
-fn gradient(
+fn gradient<T: Element>(
     logits: &[f32],
     label: &[u32],
     classes: usize,
     threads: usize,
     first: usize,
     count: usize,
-) -> Vec<f32> {
+) -> Vec<T> {
     let n = label.len();
-    in_every_order("softmax_gradient", Grid(n, threads, 0), &vec![f32::NAN; n * count], |gradient| {
-        let sizes = [classes, first, count].map(|v| (v as i32).into());
-        [vec![logits.into(), label.into(), gradient.into()], sizes.into()].concat()
-    })
+    in_every_order(
+        &T::kernel("softmax_gradient"),
+        Grid(n, threads, 0),
+        &unwritten::<T>(n * count),
+        |gradient| {
+            [vec![logits.into(), label.into(), gradient.into()], ints([classes, first, count])].concat()
+        },
+    )
 }
 
-#[test]
-fn loss_rank_gradient_and_probability() {
+fn loss_rank_gradient_and_probability<T: Element>() {
     for (classes, threads) in [(1000usize, 256usize), (10, 64), (1, 32)] {
         // Rounded, so that equal scores are common; one row far from zero, where exp would overflow.
         let mut logits: Vec<f32> = values(6 * classes, 1).iter().map(|v| (v * 8.0).round() / 4.0).collect();
@@ -42,13 +50,13 @@ fn loss_rank_gradient_and_probability() {
             .map(|class| class as u32)
             .collect();
         let score = score(&logits, &label, classes, threads);
-        let whole = gradient(&logits, &label, classes, threads, 0, classes);
+        let whole = gradient::<T>(&logits, &label, classes, threads, 0, classes);
         let probability =
-            in_every_order("softmax_forward", Grid(6, threads, 0), &vec![f32::NAN; 6 * classes], |out| {
+            in_every_order("softmax_forward", Grid(6, threads, 0), &unwritten::<f32>(6 * classes), |out| {
                 vec![(&logits).into(), out.into(), (classes as i32).into()]
             });
         let (first, count) = (classes / 3, classes - classes / 3);
-        let slice = gradient(&logits, &label, classes, threads, first, count);
+        let slice = gradient::<T>(&logits, &label, classes, threads, first, count);
         for n in 0..6 {
             let row = wide(&logits[n * classes..][..classes]);
             let target = label[n] as usize;
@@ -68,19 +76,17 @@ fn loss_rank_gradient_and_probability() {
             close("probability", &probability[n * classes..][..classes], &p, 1e-6);
             let expected: Vec<f64> = (0..classes).map(|c| p[c] - f64::from(c == target)).collect();
             close("gradient", &whole[n * classes..][..classes], &expected, 1e-6);
-            assert_eq!(slice[n * count..][..count], whole[n * classes + first..][..count], "row {n}");
+            same_bits("slice", &slice[n * count..][..count], &whole[n * classes + first..][..count]);
         }
     }
 }
 
-#[test]
-fn smoothed_labels() {
+fn smoothed_labels<T: Element>() {
     let (classes, first, count, smoothing) = (37usize, 5usize, 20usize, 0.1f32);
     let (logits, label) = (values(3 * classes, 4), [7u32, 0, 24]);
-    let plain = gradient(&logits, &label, classes, 32, first, count);
-    let ours = in_every_order("smooth_labels", Grid(3, 32, 0), &plain, |g| {
-        let sizes = [classes, first, count].map(|v| (v as i32).into());
-        [vec![(&logits).into(), g.into()], sizes.into(), vec![smoothing.into()]].concat()
+    let plain = gradient::<T>(&logits, &label, classes, 32, first, count);
+    let ours = in_every_order(&T::kernel("smooth_labels"), Grid(3, 32, 0), &plain, |g| {
+        [vec![(&logits).into(), g.into()], ints([classes, first, count]), vec![smoothing.into()]].concat()
     });
     for n in 0..3 {
         let powers: Vec<f64> = wide(&logits[n * classes..][..classes]).iter().map(|v| v.exp()).collect();
@@ -111,5 +117,5 @@ fn golden() {
     assert!((mean - expected).abs() <= 1e-5 * expected, "{mean}, expected {expected}");
     // Theirs is the gradient of the mean.
     let dx: Vec<f64> = wide(&g.floats("softmax_xent.dx0")).iter().map(|v| v * batch).collect();
-    close("softmax_xent", &gradient(&logits, &label, 7, 32, 0, 7), &dx, 1e-5);
+    close("softmax_xent", &gradient::<f32>(&logits, &label, 7, 32, 0, 7), &dx, 1e-5);
 }
