@@ -14,7 +14,7 @@ use crate::convolution;
 use crate::device::{Device, failed};
 use crate::layout::Layout;
 use crate::plan::{Algorithm, Direction};
-use crate::tensor::Type;
+use crate::tensor::{Scratch, Type};
 
 /// How convolutions are computed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -94,6 +94,7 @@ impl Device {
             };
             self.ways.insert((*op, direction), way);
         }
+        self.scratch[Scratch::Library as usize] = None; // the search wanted far more than any step
         Ok(())
     }
 

@@ -23,15 +23,24 @@ type Done = Result<(), DeviceError>;
 
 /// Makes room for all that the passes need, and chooses their ways.
 pub(crate) fn reserve(device: &mut Device, op: &Convolution, n: usize) -> Done {
-    for foldable in [false, true] {
+    for foldable in [true, false] {
         let layout = Layout::new(device.activation(), op, n, foldable);
         let width = layout.of.width();
         if !tile::turns(device, &layout.op) {
             device.room(Scratch::Columns, layout.columns(layout.chunk) * width)?;
         }
         device.room(Scratch::Filters, layout.filters() * width)?;
-        device.room(Scratch::Parts, layout.shares(device, layout.chunk) * layout.filters() * 4)?;
-        device.room(Scratch::Folded, layout.folded(n) * width)?;
+        let parts = if tile::fits(device, &layout.op) {
+            tile::parts(device, &layout, n)
+        } else {
+            layout.shares(device, layout.chunk) * layout.filters() * 4
+        };
+        device.room(Scratch::Parts, parts)?;
+        if layout.folded(n) > 0 {
+            // It reads photos, whose gradient nobody asks for; who does finds room then.
+            device.room(Scratch::Folded, layout.folded(n) * width)?;
+            break;
+        }
     }
     device.choose(op, n)
 }

@@ -68,6 +68,34 @@ fn turned(op: &Convolution) -> Convolution {
     }
 }
 
+/// How the weights' gradient is cut into blocks.
+struct Cut {
+    /// Maps of a block.
+    block: usize,
+    /// Blocks of a share.
+    tiles: usize,
+    /// Positions of a share: whole steps.
+    share: usize,
+    shares: usize,
+}
+
+impl Cut {
+    fn of(device: &Device, layout: &Layout, n: usize) -> Cut {
+        let op = &layout.op;
+        let maps = op.outputs / op.groups;
+        let block = [128, 96, 64].into_iter().min_by_key(|&n| maps.next_multiple_of(n)).unwrap_or(128);
+        let tiles = op.window().div_ceil(WIDE) * maps.div_ceil(block) * op.groups;
+        let places = n * op.positions();
+        let share = places.div_ceil(shares(device, tiles)).next_multiple_of(DEEP);
+        Cut { block, tiles, share, shares: places.div_ceil(share) }
+    }
+}
+
+/// Bytes of the parts of the weights' gradient.
+pub(crate) fn parts(device: &Device, layout: &Layout, n: usize) -> usize {
+    4 * Cut::of(device, layout, n).shares * layout.filters()
+}
+
 fn shape(device: &Device, op: &Convolution, n: usize) -> Result<ConvolveShape, DeviceError> {
     let int = |value| device.int(value);
     int(n * op.input_len().max(op.output_len()))?;
@@ -138,18 +166,12 @@ impl Device {
     ) -> Result<(), DeviceError> {
         let op = &layout.op;
         let shape = shape(self, op, n)?;
-        let maps = op.outputs / op.groups;
-        let block = [128, 96, 64].into_iter().min_by_key(|&n| maps.next_multiple_of(n)).unwrap_or(128);
+        let Cut { block, tiles, share, shares } = Cut::of(self, layout, n);
         let kernel = match block {
             128 => "convolve_weights_128",
             96 => "convolve_weights_96",
             _ => "convolve_weights_64",
         };
-        // Shares of whole steps.
-        let tiles = op.window().div_ceil(WIDE) * maps.div_ceil(block) * op.groups;
-        let places = n * op.positions();
-        let share = places.div_ceil(shares(self, tiles)).next_multiple_of(DEEP);
-        let shares = places.div_ceil(share);
         let parts = self.room(Scratch::Parts, 4 * shares * layout.filters())?;
         let spots = self.room(Scratch::Spots, 8 * op.positions())?;
         let args = [Arg::Address(spots), Arg::Convolve(&shape)];
