@@ -138,16 +138,16 @@ impl Device {
     }
 }
 
-/// The CPU backend, for what is about it alone.
-pub fn cpu(threads: usize) -> anyhow::Result<CpuBackend> {
-    Ok(CpuBackend::new(1, threads)?)
-}
-
 fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
 impl Choice {
+    /// Whether it is the CPU.
+    pub fn is_cpu(&self) -> bool {
+        self.cuda.is_none()
+    }
+
     /// Opens the backend and works on it; the CPU uses `threads` threads.
     pub fn run<W: Work>(&self, threads: usize, work: W) -> anyhow::Result<W::Done> {
         match &self.cuda {

@@ -35,6 +35,8 @@ fn drivers(here: &Path, kernels: &Path, out: &Path, generated: &Path) {
             "libcuda.so.1",
             vec![
                 "driver/libcuda.cpp",
+                "driver/streams.cpp",
+                "driver/graph.cpp",
                 "driver/transfers.cpp",
                 "driver/memory.cpp",
                 "driver/queue.cpp",

@@ -62,6 +62,8 @@ pub(crate) enum Way {
 
 /// Runs of each way that are timed, after one that is not.
 const RUNS: u32 = 3;
+/// Images that are enough to tell the ways apart: larger batches would only take longer to try.
+const IMAGES: usize = 128;
 /// cuDNN must be faster by this factor.
 const MARGIN: f32 = 0.98;
 
@@ -76,6 +78,7 @@ impl Device {
         if self.convolutions == Convolutions::Own || self.library.is_none() {
             return Ok(());
         }
+        let n = n.min(IMAGES);
         for direction in [Direction::Forward, Direction::Input, Direction::Weights] {
             if self.ways.contains_key(&(*op, direction)) {
                 continue;

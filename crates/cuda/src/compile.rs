@@ -165,6 +165,7 @@ mod tests {
         there.sort();
         assert_eq!(there, KERNELS.iter().map(|file| file.name).collect::<Vec<_>>());
         assert!(KERNELS.iter().all(|file| !file.kernels().is_empty()));
-        assert_eq!(KERNELS[6].kernels(), ["lrn_forward", "lrn_backward"]);
+        let lrn = ["lrn_forward", "lrn_forward_bf16", "lrn_backward", "lrn_backward_bf16"];
+        assert_eq!(KERNELS[6].kernels(), lrn);
     }
 }

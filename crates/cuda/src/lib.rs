@@ -2,8 +2,9 @@
 //!
 //! [`probe()`] says first whether CUDA can be used at all and, if not, what is missing; nothing else here may be called
 //! before it has succeeded. [`CudaBackend`] then runs every operation of the trait on a stream per device: our own
-//! kernels (`kernels/`), compiled for the GPU at hand by NVRTC and kept in a [`Cache`], and cuBLAS for the matrix
-//! products, in a [`Precision`]. Within a device order is the stream's; between devices it is kept by events, in the exchanges alone.
+//! kernels (`kernels/`), compiled for the GPU at hand by NVRTC and kept in a [`Cache`], cuBLAS for the dense layers' products,
+//! and cuDNN for convolutions where [`Convolutions`] lets it and it is faster, in a [`Precision`]. Activations lie channels last.
+//! Within a device order is the stream's; between devices it is kept by events, in the exchanges alone.
 //!
 //! Raw records come from page-locked memory lent to the loader's ring, by a stream of their own beside the work on the
 //! batch before, and are augmented on the device.

@@ -6,7 +6,7 @@
 #include <cstring>
 #include <vector>
 
-extern "C" int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void* data);
+extern "C" int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void (*drop)(void*), void* data);
 
 namespace {
 
@@ -84,14 +84,15 @@ struct Product {
     static void run(void* data) {
         auto* p = static_cast<Product*>(data);
         for (int i = 0; i < p->count; i++) p->one(i * p->stride_a, i * p->stride_b, i * p->stride_c);
-        delete p;
     }
+    static void drop(void* data) { delete static_cast<Product*>(data); }
 };
 
 int push(void* handle, Product p) {
     if (p.m < 0 || p.n < 0 || p.k < 0 || p.lda < (p.transpose_a ? p.k : p.m) || p.ldb < (p.transpose_b ? p.n : p.k) || p.ldc < p.m)
         return 7;  // CUBLAS_STATUS_INVALID_VALUE
-    return alx_driver_enqueue(static_cast<Handle*>(handle)->stream, "matrix product", &Product::run, new Product(p)) ? 13 : 0;
+    void* stream = static_cast<Handle*>(handle)->stream;
+    return alx_driver_enqueue(stream, "matrix product", &Product::run, &Product::drop, new Product(p)) ? 13 : 0;
 }
 
 }  // namespace

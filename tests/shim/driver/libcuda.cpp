@@ -1,7 +1,7 @@
-// A stand-in libcuda.so.1: the driver calls that cudarc 0.19.10 makes for contexts, streams, events, modules and
-// launches (memory and copies are in transfers.cpp), with kernels run by the host shim. Nothing runs before somebody
-// has to wait for it; what runs then is chosen by the seed (queue.h), so a program that forgot an event wait gets wrong
-// results with some seed.
+// A stand-in libcuda.so.1: the driver calls that cudarc 0.19.10 makes for contexts, modules and launches (streams.cpp
+// has streams and events, graph.cpp captures and graphs, transfers.cpp memory and copies), with kernels run by the host
+// shim. Nothing runs before somebody has to wait for it; what runs then is chosen by the seed (queue.h), so a program
+// that forgot an event wait gets wrong results with some seed.
 //
 // Environment: SHIM_DEVICES (4), SHIM_DEVICE_MEMORY (bytes, 4 GiB), SHIM_SEED (2), SHIM_REPORT (a file that gets, at
 // exit, each kernel with its number of launches).
@@ -66,17 +66,17 @@ extern "C" {
 
 // For tests, beside the driver's own calls.
 void alx_driver_seed(uint64_t seed) { Lock l(driver_lock); queue_seed(seed); }
-uint64_t alx_driver_peer_bytes() { return peer_bytes; }
-// For libcublas: work that runs in its turn on a stream of the driver.
-int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void* data) {
+uint64_t alx_driver_peer_bytes() { Lock l(driver_lock); return queue_peer_bytes(); }
+// For libcublas: work that runs in its turn on a stream of the driver, perhaps several times, until `drop` takes its data.
+int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void (*drop)(void*), void* data) {
     Lock l(driver_lock);
+    const std::shared_ptr<void> kept(data, [drop](void* data) { if (drop) drop(data); });
     Stream* s = stream_of(stream);
     if (!s) return INVALID_HANDLE;
-    push(s, what, {s->device->number}, [=] {
-        run(data);
+    return push(s, {what, {s->device->number}, [=] {
+        run(kept.get());
         return std::string();
-    });
-    return SUCCESS;
+    }});
 }
 
 int cuInit(unsigned) {
@@ -133,96 +133,6 @@ int cuCtxGetDevice(int* device) {
     *device = current->number;
     return SUCCESS;
 }
-int cuCtxSynchronize() {
-    Lock l(driver_lock);
-    if (!current) return INVALID_CONTEXT;
-    for (Stream* s : streams)
-        if (s->device == current && s->last) queue_run_until(s->last);
-    return finished(queue_failure());
-}
-
-int cuStreamCreate(void** stream, unsigned) {
-    Lock l(driver_lock);
-    if (!current) return INVALID_CONTEXT;
-    auto* made = new Stream{current, nullptr};
-    streams.insert(made);
-    *stream = made;
-    return SUCCESS;
-}
-int cuStreamCreateWithPriority(void** stream, unsigned flags, int) { return cuStreamCreate(stream, flags); }
-int cuStreamDestroy_v2(void* stream) {
-    Lock l(driver_lock);
-    return streams.erase(static_cast<Stream*>(stream)) ? SUCCESS : INVALID_HANDLE;  // its work still runs
-}
-int cuStreamSynchronize(void* stream) {
-    Lock l(driver_lock);
-    Stream* s = stream_of(stream);
-    if (!s) return INVALID_HANDLE;
-    if (!s->last) return SUCCESS;
-    return finished(queue_run_until(s->last));
-}
-int cuStreamQuery(void* stream) {
-    Lock l(driver_lock);
-    Stream* s = stream_of(stream);
-    if (!s) return INVALID_HANDLE;
-    queue_step();
-    return !s->last || s->last->done ? SUCCESS : NOT_READY;
-}
-int cuStreamIsCapturing(void*, int* status) { *status = 0; return SUCCESS; }
-int cuStreamBeginCapture_v2(void*, int) { return NOT_SUPPORTED; }
-int cuStreamEndCapture(void*, void**) { return NOT_SUPPORTED; }
-int cuStreamWaitEvent(void* stream, void* event, unsigned) {
-    Lock l(driver_lock);
-    Stream* s = stream_of(stream);
-    auto* e = static_cast<Event*>(event);
-    if (!s || !events.count(e)) return INVALID_HANDLE;
-    push(s, "event wait", {}, [] { return std::string(); }, e->recorded);
-    return SUCCESS;
-}
-
-int cuEventCreate(void** event, unsigned) {
-    Lock l(driver_lock);
-    if (!current) return INVALID_CONTEXT;
-    auto* made = new Event{current, nullptr};
-    events.insert(made);
-    *event = made;
-    return SUCCESS;
-}
-int cuEventDestroy_v2(void* event) {
-    Lock l(driver_lock);
-    return events.erase(static_cast<Event*>(event)) ? SUCCESS : INVALID_HANDLE;
-}
-int cuEventRecord(void* event, void* stream) {
-    Lock l(driver_lock);
-    auto* e = static_cast<Event*>(event);
-    Stream* s = stream_of(stream);
-    if (!s || !events.count(e) || e->device != s->device) return INVALID_HANDLE;
-    push(s, "event record", {}, [] { return std::string(); });
-    e->recorded = s->last;
-    return SUCCESS;
-}
-int cuEventSynchronize(void* event) {
-    Lock l(driver_lock);
-    auto* e = static_cast<Event*>(event);
-    if (!events.count(e)) return INVALID_HANDLE;
-    return e->recorded ? finished(queue_run_until(e->recorded)) : SUCCESS;
-}
-int cuEventQuery(void* event) {
-    Lock l(driver_lock);
-    auto* e = static_cast<Event*>(event);
-    if (!events.count(e)) return INVALID_HANDLE;
-    if (e->recorded && !e->recorded->done) queue_step();
-    return !e->recorded || e->recorded->done ? SUCCESS : NOT_READY;
-}
-// Operations between the two, as thousandths: there is no time here.
-int cuEventElapsedTime_v2(float* ms, void* from, void* to) {
-    Lock l(driver_lock);
-    auto *a = static_cast<Event*>(from), *b = static_cast<Event*>(to);
-    if (!events.count(a) || !events.count(b) || !a->recorded || !b->recorded) return INVALID_HANDLE;
-    if (!a->recorded->done || !b->recorded->done) return NOT_READY;
-    *ms = (static_cast<float>(b->recorded->done_at) - static_cast<float>(a->recorded->done_at)) / 1000;
-    return SUCCESS;
-}
 
 int cuModuleLoadData(void** module, const void* image) {
     Lock l(driver_lock);
@@ -271,7 +181,7 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
     const AlxKernel* kernel = f->kernel;
     static uint64_t launches = 0;
     const unsigned order = ++launches % 7;
-    push(s, std::string("kernel ") + kernel->name + " of device " + std::to_string(s->device->number),
+    return push(s, {std::string("kernel ") + kernel->name + " of device " + std::to_string(s->device->number),
          {s->device->number}, [=] {
              const unsigned grid[3] = {gx, gy, gz}, block[3] = {bx, by, bz};
              std::vector<void*> pointers;
@@ -279,11 +189,10 @@ int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsign
              char error[512];
              return alx_run_kernel(*kernel, grid, block, shared, pointers.data(), order, error, sizeof error)
                         ? std::string(error) : std::string();
-         });
-    return SUCCESS;
+         }});
 }
 int cuLaunchHostFunc(void* stream, void (*run)(void*), void* data) {
-    return alx_driver_enqueue(stream, "host function", run, data);
+    return alx_driver_enqueue(stream, "host function", run, nullptr, data);
 }
 
 int cuGetErrorName(int code, const char** text) {
@@ -296,9 +205,19 @@ int cuGetErrorName(int code, const char** text) {
         case INVALID_IMAGE: *text = "CUDA_ERROR_INVALID_IMAGE"; break;
         case INVALID_CONTEXT: *text = "CUDA_ERROR_INVALID_CONTEXT"; break;
         case INVALID_HANDLE: *text = "CUDA_ERROR_INVALID_HANDLE"; break;
+        case ILLEGAL_STATE: *text = "CUDA_ERROR_ILLEGAL_STATE"; break;
         case NOT_FOUND: *text = "CUDA_ERROR_NOT_FOUND"; break;
         case NOT_READY: *text = "CUDA_ERROR_NOT_READY"; break;
         case LAUNCH_FAILED: *text = "CUDA_ERROR_LAUNCH_FAILED"; break;
+        case CAPTURE_UNSUPPORTED: *text = "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED"; break;
+        case CAPTURE_INVALIDATED: *text = "CUDA_ERROR_STREAM_CAPTURE_INVALIDATED"; break;
+        case CAPTURE_MERGE: *text = "CUDA_ERROR_STREAM_CAPTURE_MERGE"; break;
+        case CAPTURE_UNMATCHED: *text = "CUDA_ERROR_STREAM_CAPTURE_UNMATCHED"; break;
+        case CAPTURE_UNJOINED: *text = "CUDA_ERROR_STREAM_CAPTURE_UNJOINED"; break;
+        case CAPTURE_ISOLATION: *text = "CUDA_ERROR_STREAM_CAPTURE_ISOLATION"; break;
+        case CAPTURE_IMPLICIT: *text = "CUDA_ERROR_STREAM_CAPTURE_IMPLICIT"; break;
+        case CAPTURED_EVENT: *text = "CUDA_ERROR_CAPTURED_EVENT"; break;
+        case CAPTURE_WRONG_THREAD: *text = "CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD"; break;
         default: *text = "CUDA_ERROR_NOT_SUPPORTED";
     }
     return SUCCESS;

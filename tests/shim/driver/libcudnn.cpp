@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
-extern "C" int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void* data);
+extern "C" int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void (*drop)(void*), void* data);
 
 namespace {
 
@@ -107,8 +107,8 @@ struct Job {
                 for (int c = 0; c < j->w.c; c++)
                     for (int h = 0; h < j->w.h; h++)
                         for (int v = 0; v < j->w.w; v++) put(j->at_w, j->of_w(k, c, h, v), j->w.kind, j->weight(k, c, h, v));
-        delete j;
     }
+    static void drop(void* data) { delete static_cast<Job*>(data); }
 };
 
 int check(const Tensor& x, const Filter& w, const Convolution& conv, const Tensor& y) {
@@ -126,7 +126,7 @@ int convolve(void* handle, Direction direction, const void* alpha, const Tensor*
     if (algorithm != 1) return NOT_SUPPORTED;
     if (!space || bytes < WORKSPACE) return BAD_PARAM;
     auto* job = new Job{*x, *y, *w, *conv, direction, at_x, at_w, at_y, space};
-    return alx_driver_enqueue(static_cast<Handle*>(handle)->stream, "cuDNN", &Job::run, job) ? EXECUTION_FAILED : SUCCESS;
+    return alx_driver_enqueue(static_cast<Handle*>(handle)->stream, "cuDNN", &Job::run, &Job::drop, job) ? EXECUTION_FAILED : SUCCESS;
 }
 
 // Fails as a search does whose workspace or sizes do not fit; else names an algorithm that cannot be used, then the one.

@@ -12,7 +12,7 @@ namespace {
 
 std::vector<Handle> ready;
 size_t pending = 0;
-uint64_t calls = 0, steps = 0, seed = 0;
+uint64_t calls = 0, steps = 0, seed = 0, peer_bytes = 0;
 bool seeded = false;
 std::string failure;
 const Operation* running = nullptr;
@@ -89,9 +89,11 @@ void run_one() {
 
 }  // namespace
 
-Handle queue_push(Operation made, const std::vector<Handle>& front) {
-    auto op = std::make_shared<Operation>(std::move(made));
+Handle queue_push(Work work, const std::vector<Handle>& front) {
+    auto op = std::make_shared<Operation>();
+    static_cast<Work&>(*op) = std::move(work);
     op->number = ++calls;
+    peer_bytes += op->peer_bytes;
     for (const Handle& before : front)
         if (before && !before->done) {
             before->behind.push_back(op);
@@ -109,6 +111,8 @@ std::string queue_run_until(const Handle& target) {
     }
     return failure;
 }
+
+uint64_t queue_peer_bytes() { return peer_bytes; }
 
 std::string queue_failure() { return failure; }
 

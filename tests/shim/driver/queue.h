@@ -8,12 +8,16 @@
 #include <string>
 #include <vector>
 
-// One piece of work. It may run once everything in front of it is done, and nothing
-// promises that it runs any sooner: a stream's order and event waits put operations in front, nothing else does.
-struct Operation {
+// A piece of work, as often as it is asked for.
+struct Work {
     std::string what;
     std::vector<int> devices;          // whose memory is readable while it runs
     std::function<std::string()> run;  // returns what went wrong, or nothing
+    uint64_t peer_bytes = 0;           // that it carries from one device to another
+};
+// Work that was asked for. It may run once everything in front of it is done, and nothing
+// promises that it runs any sooner: a stream's order and event waits put operations in front, nothing else does.
+struct Operation : Work {
     std::vector<std::shared_ptr<Operation>> behind;
     size_t unmet = 0;
     uint64_t number = 0;  // in order of the calls
@@ -24,8 +28,10 @@ using Handle = std::shared_ptr<Operation>;
 
 extern std::recursive_mutex driver_lock;
 
-// Queues `op` behind the operations given (null and finished ones are ignored).
-Handle queue_push(Operation op, const std::vector<Handle>& front);
+// Queues `work` behind the operations given (null and finished ones are ignored).
+Handle queue_push(Work work, const std::vector<Handle>& front);
+// Bytes between devices of all work queued so far.
+uint64_t queue_peer_bytes();
 // Runs operations, chosen by the seed among those that may run, until `target` is done (or all are, if null).
 // Returns the first failure of any operation so far, which stays: a GPU's context is lost after a fault too.
 std::string queue_run_until(const Handle& target);

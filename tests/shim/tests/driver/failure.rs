@@ -1,6 +1,10 @@
 //! What goes wrong is told apart. A fault of memory ends the process, so those run in one of their own.
 use crate::{context, driver, kernel, launch};
-use cudarc::driver::{CudaContext, CudaSlice, DevicePtr, DriverError, PushKernelArg, sys::CUresult};
+use cudarc::driver::sys::CUstreamCaptureMode;
+use cudarc::driver::{
+    CudaContext, CudaSlice, DevicePtr, DriverError, PushKernelArg, sys::CUgraphInstantiate_flags,
+    sys::CUresult,
+};
 use std::process::{Command, Output};
 
 /// Runs one ignored test of this file in a process of its own.
@@ -28,6 +32,11 @@ fn faults_name_kernel_device_and_buffer() {
     assert!(other.contains("of device 1, which is not the device at work"), "{other}");
     let freed = report("after_free");
     assert!(freed.contains("which was freed"), "{freed}");
+    let graph = report("freed_under_a_graph");
+    assert!(
+        graph.contains("kernel relu_forward of device 0 in a graph") && graph.contains("which was freed"),
+        "{graph}"
+    );
 }
 
 #[test]
@@ -71,6 +80,23 @@ fn after_free() {
     let relu = kernel(&context, "relu_forward");
     // SAFETY: none: the buffer is gone, on purpose.
     unsafe { stream.launch_builder(&relu).arg(&address).arg(&100i32).launch(launch(100)) }.expect("a launch");
+    let _ = stream.synchronize();
+}
+
+#[test]
+#[ignore = "ends its process"]
+fn freed_under_a_graph() {
+    let (_driver, _turn) = driver();
+    let context = context(0);
+    let stream = context.new_stream().expect("a stream");
+    let mut x: CudaSlice<f32> = stream.alloc_zeros(100).expect("memory");
+    let relu = kernel(&context, "relu_forward");
+    stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL).expect("a capture");
+    // SAFETY: 100 elements.
+    unsafe { stream.launch_builder(&relu).arg(&mut x).arg(&100i32).launch(launch(100)) }.expect("a launch");
+    let graph = stream.end_capture(CUgraphInstantiate_flags(0)).expect("a capture").expect("a graph");
+    drop(x);
+    graph.launch().expect("a launch of what is gone");
     let _ = stream.synchronize();
 }
 

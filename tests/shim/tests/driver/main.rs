@@ -1,6 +1,8 @@
 //! The stand-in driver under unmodified cudarc: it does what a driver does, and finds what a driver would hide.
 
+mod captured; //  calls during a capture: what a GPU's driver answered
 mod failure; //   errors, faults, limits: each is told apart, most in a process of their own
+mod graph; //     captures and graphs: what is recorded, in which orders it runs
 mod pipeline; //  two devices, streams, events, pinned memory, peer copies: right with all waits, wrong without any one
 mod product; //   matrix products
 
@@ -12,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 struct Driver {
     seed: unsafe extern "C" fn(u64),
     peer_bytes: unsafe extern "C" fn() -> u64,
+    graphs: unsafe extern "C" fn() -> u64,
     turn: Mutex<()>,
 }
 
@@ -27,11 +30,12 @@ fn driver() -> (&'static Driver, MutexGuard<'static, ()>) {
         };
         let cuda = open("libcuda.so.1");
         open("libcublas.so.13");
-        // SAFETY: both functions have these types in driver/libcuda.cpp.
+        // SAFETY: the functions have these types in driver/libcuda.cpp and driver/graph.cpp.
         unsafe {
             Driver {
                 seed: *cuda.get(b"alx_driver_seed").expect("a symbol of the stand-in"),
                 peer_bytes: *cuda.get(b"alx_driver_peer_bytes").expect("a symbol of the stand-in"),
+                graphs: *cuda.get(b"alx_driver_graphs").expect("a symbol of the stand-in"),
                 turn: Mutex::new(()),
             }
         }

@@ -6,6 +6,7 @@ use alexnet_rng::{Purpose, Stream};
 use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
 use cudarc::cublas::{CudaBlas, result};
 use cudarc::driver::DevicePtr;
+use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use half::bf16;
 
 /// Rounds to 11 significant bits, as TF32 has, by arithmetic alone.
@@ -25,8 +26,8 @@ fn all_types_transpositions_strides_and_accumulation() {
     let f32s = (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F);
     let tf32s = (cudaDataType::CUDA_R_32F, cublasComputeType_t::CUBLAS_COMPUTE_32F_FAST_TF32);
     let bf16s = (cudaDataType::CUDA_R_16BF, cublasComputeType_t::CUBLAS_COMPUTE_32F);
-    let rounding: [(_, fn(f32) -> f32); 3] =
-        [(f32s, |x| x), (tf32s, tf32), (bf16s, |x| bf16::from_f32(x).to_f32())];
+    type Seen = fn(f32) -> f32;
+    let rounding: [(_, Seen); 3] = [(f32s, |x| x), (tf32s, tf32), (bf16s, |x| bf16::from_f32(x).to_f32())];
     let ways = [(false, false, 0.0f32), (true, false, 1.0), (false, true, 1.0), (true, true, 0.0)];
     for (((read, compute), seen), (ta, tb, beta)) in rounding.into_iter().flat_map(|r| ways.map(|w| (r, w))) {
         let (lda, ldb, ldc) = (if ta { k } else { m } + 1, if tb { n } else { k } + 2, m + 3);
@@ -48,6 +49,12 @@ fn all_types_transpositions_strides_and_accumulation() {
         let (da, db, dc) = (upload(a), upload(b), stream.clone_htod(&c).expect("a copy"));
         let flag = |t| if t { cublasOperation_t::CUBLAS_OP_T } else { cublasOperation_t::CUBLAS_OP_N };
         let (alpha, int) = (0.5f32, |v: usize| v as i32);
+        // In a graph, launched twice, where a second product changes nothing.
+        if beta == 0.0 {
+            stream
+                .begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL)
+                .expect("a capture");
+        }
         // SAFETY: sizes and strides lie inside the buffers, which have these types.
         unsafe {
             result::gemm_strided_batched_ex(
@@ -77,6 +84,10 @@ fn all_types_transpositions_strides_and_accumulation() {
             )
         }
         .expect("a product");
+        if beta == 0.0 {
+            let graph = stream.end_capture(CUgraphInstantiate_flags(0)).expect("a capture").expect("a graph");
+            graph.launch().and_then(|()| graph.launch()).expect("two launches");
+        }
         let ours = stream.clone_dtoh(&dc).expect("a copy");
         for s in 0..batch {
             for j in 0..n {
