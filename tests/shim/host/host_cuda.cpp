@@ -111,11 +111,11 @@ std::string name(const Fibre& f) {
     return "thread (" + std::to_string(f.index.x) + "," + std::to_string(f.index.y) + "," + std::to_string(f.index.z) + ")";
 }
 
-// Lets go every warp whose mask's lanes all wait with this mask at this place.
-bool release_warps() {
+// Lets go the first warp whose mask's lanes all wait with this mask at this place: it runs to the block's next barrier
+// while the others stand still, so that a barrier missing between warps shows.
+bool release_warp(const std::vector<unsigned>& order) {
     auto& fibres = scheduler.fibres;
-    bool released = false;
-    for (size_t i = 0; i < scheduler.threads; i++) {
+    for (unsigned i : order) {
         if (fibres[i].state != State::WarpWait) continue;
         const Fibre leader = fibres[i];
         const size_t base = i / WARP * WARP;
@@ -129,9 +129,9 @@ bool release_warps() {
         if (!complete) continue;
         for (size_t lane = 0; lane < WARP; lane++)
             if (leader.mask >> lane & 1) fibres[base + lane].state = State::Ready;
-        released = true;
+        return true;
     }
-    return released;
+    return false;
 }
 
 // Lets go the block's barrier if every thread waits at the same one; else says what is wrong.
@@ -183,7 +183,7 @@ std::string run_block(const std::vector<unsigned>& order) {
             done += f.state == State::Done;
         }
         if (done == scheduler.threads) return "";
-        if (release_warps()) continue;
+        if (release_warp(order)) continue;
         std::string wrong = release_block();
         if (!wrong.empty()) return wrong;
     }
