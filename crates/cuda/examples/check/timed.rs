@@ -178,15 +178,8 @@ impl Backend for Timed {
         let (bytes, flops) = convolution_cost(op, n, self.width);
         let Gradients { buffer, weight, bias, accumulate } = dw;
         self.time(convolution(op, "weight gradient"), bytes, flops, |b| {
-            let (weight, bias) = (weight.clone(), bias.clone());
-            b.convolution_backward_weights(
-                device,
-                op,
-                n,
-                x,
-                dy,
-                Gradients { buffer, weight, bias, accumulate },
-            )
+            let dw = Gradients { buffer, weight: weight.clone(), bias: bias.clone(), accumulate };
+            b.convolution_backward_weights(device, op, n, x, dy, dw)
         })
     }
     fn dense_forward(
@@ -398,10 +391,8 @@ impl Backend for Timed {
         velocity: &mut Floats,
         gradient: &Floats,
     ) -> Done {
-        let (bytes, flops) = {
-            let len: usize = segments.iter().map(|segment| segment.range.len()).sum();
-            ((24 - self.width) * len, 6 * len) // with the copy, 22 bytes
-        };
+        let len: usize = segments.iter().map(|segment| segment.range.len()).sum();
+        let (bytes, flops) = ((24 - self.width) * len, 6 * len); // with the copy, 22 bytes
         self.time("update".into(), bytes, flops, |b| {
             b.update(device, segments, momentum, parameters, velocity, gradient)
         })
