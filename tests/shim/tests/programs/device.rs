@@ -1,5 +1,5 @@
-use crate::Libraries::{All, Only};
-use crate::{end, fresh, installed, program, shards, training};
+use crate::Libraries::{All, Only, WithNvrtc};
+use crate::{end, fresh, installed, program, shards, training, training_with};
 
 /// `train --dry-run` with some libraries: the exit code, and what it says of the device.
 fn asked(device: &str, libraries: crate::Libraries, variables: &[(&str, &str)]) -> (i32, String) {
@@ -64,4 +64,34 @@ fn memory_that_runs_out_is_told_in_bytes() {
         let told = err.contains("out of memory: ") && err.contains(&format!(" of {limit} free"));
         assert!(told && err.contains("\nhint: give a smaller --batch"), "{err}");
     }
+}
+
+/// cuDNN is used if asked for, refused if absent, and not needed.
+#[test]
+fn convolutions_go_the_way_that_is_asked_for() {
+    let Some(_) = installed("convolutions") else { return };
+    let without = WithNvrtc(&["libcuda.so.1", "libcublas.so.13"]);
+    let run = |libraries, name: &str, way: &[&str]| {
+        let out = fresh(name);
+        let (code, said, err) = end(training_with(libraries, "cuda", &out, way));
+        let log = std::fs::read_to_string(out.join("log.jsonl")).unwrap_or_default();
+        let losses: Vec<f64> = log
+            .lines()
+            .filter_map(|line| line.split("\"loss\":").nth(1)?.split(',').next()?.parse().ok())
+            .collect();
+        (code, losses, said + &err)
+    };
+    let (code, own, said) = run(All, "own", &["--deterministic"]);
+    assert!(code == 0 && own.len() >= 6, "{said}");
+    assert!(said.contains("the devices stood still "), "{said}");
+    let (code, cudnn, said) = run(All, "cudnn", &["--convolutions", "cudnn"]);
+    assert_eq!((code, cudnn.len()), (0, own.len()), "{said}");
+    let far = own.iter().zip(&cudnn).map(|(a, b)| (a / b - 1.0).abs()).fold(0.0, f64::max);
+    assert!(far < 1e-3 && own != cudnn, "other sums, the same losses: {own:?} {cudnn:?}");
+    for way in [&["--deterministic"][..], &[]] {
+        let (code, losses, said) = run(without, "without", way);
+        assert_eq!((code, &losses), (0, &own), "{said}");
+    }
+    let (code, _, said) = run(without, "refused", &["--convolutions", "cudnn"]);
+    assert!(code == 2 && said.contains("libcudnn.so.9 could not be loaded\nhint: "), "{said}");
 }

@@ -20,6 +20,8 @@ enum Libraries {
     All,
     /// Only these of the stand-ins.
     Only(&'static [&'static str]),
+    /// These of the stand-ins, and NVRTC.
+    WithNvrtc(&'static [&'static str]),
 }
 
 fn scratch(name: &str) -> PathBuf {
@@ -51,7 +53,7 @@ fn program(name: &str, libraries: Libraries) -> Command {
     let drivers = PathBuf::from(alexnet_shim::DRIVERS);
     let path = match libraries {
         Libraries::All => std::env::join_paths([drivers, nvrtc]).expect("no colon"),
-        Libraries::Only(names) => {
+        Libraries::Only(names) | Libraries::WithNvrtc(names) => {
             let some = scratch(&format!("libraries-{}", names.join("-")));
             std::fs::create_dir_all(&some).expect("a folder");
             for name in names {
@@ -59,7 +61,10 @@ fn program(name: &str, libraries: Libraries) -> Command {
                 let _ = std::fs::remove_file(&link);
                 std::os::unix::fs::symlink(drivers.join(name), link).expect("a link");
             }
-            some.into_os_string()
+            match libraries {
+                Libraries::WithNvrtc(_) => std::env::join_paths([some, nvrtc]).expect("no colon"),
+                _ => some.into_os_string(),
+            }
         }
     };
     let mut command = Command::new(programs.join(name));
@@ -99,7 +104,12 @@ fn shards() -> &'static Path {
 
 /// `train` of a narrow net for six updates of 16, with more arguments.
 fn training<S: AsRef<OsStr>>(device: &str, out: &Path, more: &[S]) -> Command {
-    let mut train = program("train", Libraries::All);
+    training_with(Libraries::All, device, out, more)
+}
+
+/// As [`training`], with these libraries.
+fn training_with<S: AsRef<OsStr>>(libraries: Libraries, device: &str, out: &Path, more: &[S]) -> Command {
+    let mut train = program("train", libraries);
     train.arg("--data").arg(shards()).arg("--out").arg(out).args(["--device", device]);
     train
         .args("--narrow 8 --crop 56 --batch 16 --steps 6 --log-every 1 --quiet --precision f32".split(' '))
