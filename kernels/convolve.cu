@@ -5,6 +5,7 @@
 //   y, dy    bf16 [batch][out_height][out_width][groups · maps]
 //   bias     f32 [groups · maps], or null
 //   parts    f32 [shares][groups · maps][row], the weights' gradient from each share of the output's positions
+//            (with `bias` rows of row + 8 values, of which the first behind the filter is the bias' gradient)
 //   spots    [out_height · out_width], where the patch of each output begins in an image and which taps lie inside
 //
 // Output (oy, ox) reads pixel (oy·stride − pad + ky, ox·stride − pad + kx), zeros outside the image. channels and maps are
@@ -195,8 +196,10 @@ struct Spot {
     unsigned taps;
 };
 
+// `one` becomes 1 and seven zeros: what the bias multiplies.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-convolve_spots(Spot* spots, ConvolveShape s) {
+convolve_spots(Spot* spots, Bf16* one, ConvolveShape s) {
+    if (blockIdx.x == 0 && threadIdx.x < 8) one[threadIdx.x] = rounded_to<Bf16>(threadIdx.x == 0 ? 1.0f : 0.0f);
     ALX_EACH(i, s.out_height * s.out_width) {
         const int top = static_cast<int>(i / s.out_width * s.stride) - s.pad;
         const int left = static_cast<int>(i % s.out_width * s.stride) - s.pad;
@@ -206,12 +209,13 @@ convolve_spots(Spot* spots, ConvolveShape s) {
 }
 
 template <int M>
-__device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, const ConvolveShape& s,
-                                  int share) {
+__device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spots, const Bf16* one, float* parts,
+                                  const ConvolveShape& s, int share, int with_bias) {
     __shared__ Chunk a[ALX_STEPS][ALX_DEEP * 16];
     __shared__ Chunk b[ALX_STEPS][ALX_DEEP * 16];
     const unsigned thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
-    const unsigned across = (s.row + 127) / 128, down = (s.maps + M - 1) / M, outputs = s.groups * s.maps;
+    const int width = with_bias ? s.row + 8 : s.row;
+    const unsigned across = (width + 127) / 128, down = (s.maps + M - 1) / M, outputs = s.groups * s.maps;
     const unsigned first_term = blockIdx.x % across * 128, first_map = blockIdx.x / across % down * M;
     const unsigned group = blockIdx.x / across / down % s.groups, part = blockIdx.x / across / down / s.groups;
     const int image_places = s.out_height * s.out_width, places = s.batch * image_places;
@@ -224,7 +228,9 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
     const bool term_there = first_term + fetched * 8 < static_cast<unsigned>(s.row);
     const int term = term_there ? first_term + fetched * 8 : 0, tap = term / s.channels;
     const int ky = tap / s.kernel, kx = tap % s.kernel;
-    const unsigned wanted = term_there ? 1u << ky | 1u << 16 << kx : 0xffffffffu;  // taps that must lie inside
+    const bool biased = with_bias && first_term + fetched * 8 == static_cast<unsigned>(s.row);
+    // Taps that must lie inside: none for the bias, more than there are behind it.
+    const unsigned wanted = term_there ? 1u << ky | 1u << 16 << kx : biased ? 0u : 0xffffffffu;
     const Bf16* image = x + (ky * s.width + kx) * all + group * s.channels + term % s.channels;
     int left_over[2], place[2], before[2];  // places from here on, place in the image, values of the images before it
     int gradient[2];
@@ -247,7 +253,8 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
             const bool there = left_over[h] > 0;
             copy_async(a_to + (step * step_bytes + 4096 * h), dy + gradient[h], there && map_there);
             const bool inside = there && (spot[h].taps & wanted) == wanted;
-            copy_async(b_to + (step * step_bytes + 4096 * h), image + (before[h] + spot[h].start), inside);
+            const Bf16* from = biased ? one : image + (before[h] + spot[h].start);
+            copy_async(b_to + (step * step_bytes + 4096 * h), from, inside);
             left_over[h] -= ALX_DEEP;
             gradient[h] += ALX_DEEP * outputs;
             place[h] += ALX_DEEP;
@@ -303,7 +310,7 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
     }
     copy_wait<0>();
 
-    float* to = parts + static_cast<size_t>(part) * outputs * s.row;
+    float* to = parts + static_cast<size_t>(part) * outputs * width;
 #pragma unroll
     for (int i = 0; i < M / 32; i++)
 #pragma unroll
@@ -313,26 +320,29 @@ __device__ inline void correlated(const Bf16* x, const Bf16* dy, const Spot* spo
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 const unsigned k = first_term + wide + j * 8 + 2 * t;
-                if (k < static_cast<unsigned>(s.row)) {
+                if (k < static_cast<unsigned>(width)) {
                     const float pair[2] = {sum[i][j][2 * h], sum[i][j][2 * h + 1]};
-                    store(to + static_cast<size_t>(group * s.maps + map) * s.row + k, pair);
+                    store(to + static_cast<size_t>(group * s.maps + map) * width + k, pair);
                 }
             }
         }
 }
 
-// Blocks: for each share and group, row / 128 and maps / M, both rounded up; a share is a multiple of 32 positions.
+// Blocks: for each share and group, the row of parts / 128 and maps / M, both rounded up; a share is a multiple of 32 positions.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_weights_128(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, ConvolveShape s, int share) {
-    correlated<128>(x, dy, spots, parts, s, share);
+convolve_weights_128(const Bf16* x, const Bf16* dy, const Spot* spots, const Bf16* one, float* parts, ConvolveShape s,
+                    int share, int with_bias) {
+    correlated<128>(x, dy, spots, one, parts, s, share, with_bias);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_weights_96(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, ConvolveShape s, int share) {
-    correlated<96>(x, dy, spots, parts, s, share);
+convolve_weights_96(const Bf16* x, const Bf16* dy, const Spot* spots, const Bf16* one, float* parts, ConvolveShape s,
+                    int share, int with_bias) {
+    correlated<96>(x, dy, spots, one, parts, s, share, with_bias);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_weights_64(const Bf16* x, const Bf16* dy, const Spot* spots, float* parts, ConvolveShape s, int share) {
-    correlated<64>(x, dy, spots, parts, s, share);
+convolve_weights_64(const Bf16* x, const Bf16* dy, const Spot* spots, const Bf16* one, float* parts, ConvolveShape s,
+                    int share, int with_bias) {
+    correlated<64>(x, dy, spots, one, parts, s, share, with_bias);
 }

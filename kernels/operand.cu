@@ -9,6 +9,7 @@
 //   filters_turned the same, unfolded, for the input's gradient: bf16 [groups · channels][taps][outputs / groups], the taps
 //                  from the last to the first
 //   filters_first  the gradient's way back: the sum of `parts` such tensors, added to dw if asked
+//   filter_biases  the bias' gradients, where they stand in the same rows
 //
 // A convolution with stride `fold` is one with stride 1 of the folded image: conv1 so gets 48 channels for 3.
 // Oracle: plain loops, bit for bit. narrow and widen move 6 B per value, the others 8 B (4 to 6 B).
@@ -126,4 +127,14 @@ filters_first(const float* x, float* dw, FilterShape s, int parts, int accumulat
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 filters_first_bf16(const Bf16* x, float* dw, FilterShape s, int parts, int accumulate) {
     filter_sums(x, dw, s, parts, accumulate);
+}
+
+// db (+)= value `at` of each filter's row, added over the parts.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+filter_biases(const float* x, float* db, int parts, int outputs, int row, int at, int accumulate) {
+    ALX_EACH(o, outputs) {
+        float sum = 0.0f;
+        for (int p = 0; p < parts; p++) sum += x[(p * outputs + o) * row + at];
+        db[o] = accumulate ? db[o] + sum : sum;
+    }
 }

@@ -139,7 +139,7 @@ impl Device {
         if self.convolutions == Convolutions::Library {
             return Ok(theirs.map_or(Way::Own, |_| way));
         }
-        let gradient = self.floats(layout.filters(), Type::F32)?;
+        let gradient = self.floats(layout.filters() + op.outputs, Type::F32)?;
         let ours = self.time(|d| convolution::try_own(d, layout, n, direction, buffers, gradient.address))?;
         Ok(if theirs.is_ok_and(|theirs| theirs < MARGIN * ours) { way } else { Way::Own })
     }

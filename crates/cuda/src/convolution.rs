@@ -159,26 +159,31 @@ pub(crate) fn backward_weights(
     let output = (dy, op.outputs, op.positions());
     let [x, dy] = device.both(n, (x, op.inputs, op.height * op.width), output)?;
     let x = device.folded(&layout, x, n, true)?;
-    match device.way(op, Direction::Weights) {
-        Way::Own => own_weights(device, &layout, n, [x, dy, dw], accumulate)?,
+    let biased = match device.way(op, Direction::Weights) {
+        Way::Own => own_weights(device, &layout, n, [x, dy, dw, db], accumulate)?,
         way => {
             let gradient = device.room(Scratch::Parts, layout.filters() * layout.of.width())?;
             device.convolve(way, &layout.op, n, Direction::Weights, [x, gradient, dy])?;
-            device.filters_first(&layout, (gradient, layout.of, 1), dw, accumulate)?;
+            device.filters_first(&layout, (gradient, layout.of, 1, layout.row), dw, accumulate)?;
+            false
         }
+    };
+    if biased {
+        return Ok(());
     }
     device.bias_gradient((dy, layout.of), n * op.positions(), op.outputs, db, accumulate)
 }
 
+/// Says whether the bias' gradient came with it.
 fn own_weights(
     device: &mut Device,
     layout: &Layout,
     n: usize,
-    [x, dy, dw]: [u64; 3],
+    [x, dy, dw, db]: [u64; 4],
     accumulate: bool,
-) -> Done {
+) -> Result<bool, DeviceError> {
     if tile::fits(device, &layout.op) {
-        return device.tile_weights(layout, n, [x, dy, dw], accumulate);
+        return device.tile_weights(layout, n, [x, dy, dw, db], accumulate);
     }
     let Layout { row, maps, of, op, .. } = *layout;
     let places = op.positions();
@@ -200,9 +205,9 @@ fn own_weights(
                 batch: Some(steps),
             })?;
         }
-        device.filters_first(layout, (parts, Type::F32, shares), dw, accumulate || first > 0)?;
+        device.filters_first(layout, (parts, Type::F32, shares, row), dw, accumulate || first > 0)?;
     }
-    Ok(())
+    Ok(false)
 }
 
 /// Runs a direction our own way, for its time alone: of x, w and y the one that `direction` names is written.
@@ -212,7 +217,7 @@ pub(crate) fn try_own(
     n: usize,
     direction: Direction,
     [x, w, y]: [u64; 3],
-    gradient: u64,
+    gradient: u64, // of the filters, then of the bias
 ) -> Done {
     match direction {
         Direction::Forward if tile::fits(device, &layout.op) => {
@@ -224,6 +229,9 @@ pub(crate) fn try_own(
             device.tile_input(&layout.op, n, [y, gradient, x])
         }
         Direction::Input => multiply_input(device, layout, n, [x, w, y]),
-        Direction::Weights => own_weights(device, layout, n, [x, y, gradient], false),
+        Direction::Weights => {
+            let bias = gradient + 4 * layout.filters() as u64;
+            own_weights(device, layout, n, [x, y, gradient, bias], false).map(drop)
+        }
     }
 }

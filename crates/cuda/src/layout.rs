@@ -132,15 +132,15 @@ impl Device {
         Ok(to)
     }
 
-    /// The sum of `parts` gradients of filters to `dw`, in the net's order.
+    /// The sum of `count` gradients of filters, in rows of `row` values, to `dw`, in the net's order.
     pub fn filters_first(
         &self,
         layout: &Layout,
-        (parts, of, count): (u64, Type, usize),
+        (parts, of, count, row): (u64, Type, usize, usize),
         dw: u64,
         accumulate: bool,
     ) -> Result<(), DeviceError> {
-        let shape = layout.filter_shape(self)?;
+        let shape = FilterShape { row: self.int(row)?, ..layout.filter_shape(self)? };
         let args = [
             Arg::Address(parts),
             Arg::Address(dw),

@@ -77,6 +77,8 @@ struct Cut {
     /// Positions of a share: whole steps.
     share: usize,
     shares: usize,
+    /// Values of a row of parts: the filter's, and the bias in a vector behind it where that takes no further tile.
+    row: usize,
 }
 
 impl Cut {
@@ -84,16 +86,18 @@ impl Cut {
         let op = &layout.op;
         let maps = op.outputs / op.groups;
         let block = [128, 96, 64].into_iter().min_by_key(|&n| maps.next_multiple_of(n)).unwrap_or(128);
-        let tiles = op.window().div_ceil(WIDE) * maps.div_ceil(block) * op.groups;
+        let row = op.window() + if op.window().is_multiple_of(WIDE) { 0 } else { 8 };
+        let tiles = row.div_ceil(WIDE) * maps.div_ceil(block) * op.groups;
         let places = n * op.positions();
         let share = places.div_ceil(shares(device, tiles)).next_multiple_of(DEEP);
-        Cut { block, tiles, share, shares: places.div_ceil(share) }
+        Cut { block, tiles, share, shares: places.div_ceil(share), row }
     }
 }
 
 /// Bytes of the parts of the weights' gradient.
 pub(crate) fn parts(device: &Device, layout: &Layout, n: usize) -> usize {
-    4 * Cut::of(device, layout, n).shares * layout.filters()
+    let cut = Cut::of(device, layout, n);
+    4 * cut.shares * layout.op.outputs * cut.row
 }
 
 fn shape(device: &Device, op: &Convolution, n: usize) -> Result<ConvolveShape, DeviceError> {
@@ -156,35 +160,49 @@ impl Device {
         self.tile_forward(&turned(op), n, [dy, filters, 0, dx])
     }
 
-    /// dw from x and dy, added to what is there if `accumulate`.
+    /// dw from x and dy, added to what is there if `accumulate`, and where it comes with it the bias' gradient, too; says
+    /// whether it did.
     pub fn tile_weights(
         &mut self,
         layout: &Layout,
         n: usize,
-        [x, dy, dw]: [u64; 3],
+        [x, dy, dw, db]: [u64; 4],
         accumulate: bool,
-    ) -> Result<(), DeviceError> {
+    ) -> Result<bool, DeviceError> {
         let op = &layout.op;
         let shape = shape(self, op, n)?;
-        let Cut { block, tiles, share, shares } = Cut::of(self, layout, n);
+        let Cut { block, tiles, share, shares, row } = Cut::of(self, layout, n);
         let kernel = match block {
             128 => "convolve_weights_128",
             96 => "convolve_weights_96",
             _ => "convolve_weights_64",
         };
-        let parts = self.room(Scratch::Parts, 4 * shares * layout.filters())?;
-        let spots = self.room(Scratch::Spots, 8 * op.positions())?;
-        let args = [Arg::Address(spots), Arg::Convolve(&shape)];
+        let parts = self.room(Scratch::Parts, 4 * shares * op.outputs * row)?;
+        let with_bias = row > op.window();
+        // A vector of one and zeros, then the spots.
+        let one = self.room(Scratch::Spots, 16 + 8 * op.positions())?;
+        let spots = one + 16;
+        let args = [Arg::Address(spots), Arg::Address(one), Arg::Convolve(&shape)];
         self.launch("convolve_spots", self.grid(op.positions()), &args)?;
         let args = [
             Arg::Address(x),
             Arg::Address(dy),
             Arg::Address(spots),
+            Arg::Address(one),
             Arg::Address(parts),
             Arg::Convolve(&shape),
             Arg::Int(self.int(share)?),
+            Arg::Int(i32::from(with_bias)),
         ];
         self.launch(kernel, Grid::blocks(tiles * shares), &args)?;
-        self.filters_first(layout, (parts, Type::F32, shares), dw, accumulate)
+        self.filters_first(layout, (parts, Type::F32, shares, row), dw, accumulate)?;
+        if with_bias {
+            let mut args = vec![Arg::Address(parts), Arg::Address(db)];
+            for size in [shares, op.outputs, row, op.window(), usize::from(accumulate)] {
+                args.push(Arg::Int(self.int(size)?));
+            }
+            self.launch("filter_biases", self.grid(op.outputs), &args)?;
+        }
+        Ok(with_bias)
     }
 }

@@ -97,19 +97,32 @@ impl Case {
     /// Start of each output's patch in an image, and the taps of it inside: rows from bit 0, columns from bit 16.
     fn spots(self) -> Vec<u64> {
         let n = (self.columns.out_height * self.columns.out_width) as usize;
+        let one = std::cell::RefCell::new(unwritten::<bf16>(8)); // lives through the launches
         in_every_order("convolve_spots", grid(n), &vec![u64::MAX; n], |spots| {
-            vec![spots.into(), Arg::plain(&self.plain(false))]
+            vec![spots.into(), (&mut *one.borrow_mut()).into(), Arg::plain(&self.plain(false))]
         })
     }
 
-    /// The weights' gradient from each `share` of the positions, by blocks of `m` maps.
-    fn weights(self, m: usize, x: &[bf16], dy: &[bf16], share: usize) -> Vec<f32> {
-        let (parts, spots) = (self.columns.places().div_ceil(share), self.spots());
-        let blocks = parts * self.groups() * self.row().div_ceil(128) * self.maps.div_ceil(m);
-        let out = unwritten::<f32>(parts * self.outputs() * self.row());
+    /// What the bias multiplies.
+    fn one(self) -> Vec<bf16> {
+        let n = (self.columns.out_height * self.columns.out_width) as usize;
+        let spots = std::cell::RefCell::new(vec![0u64; n]);
+        in_every_order("convolve_spots", grid(n), &unwritten::<bf16>(8), |one| {
+            vec![(&mut *spots.borrow_mut()).into(), one.into(), Arg::plain(&self.plain(false))]
+        })
+    }
+
+    /// The weights' gradient from each `share` of the positions, by blocks of `m` maps; with that of the bias in a vector
+    /// behind each filter's if asked.
+    fn weights(self, m: usize, x: &[bf16], dy: &[bf16], share: usize, bias: bool) -> Vec<f32> {
+        let (parts, spots, one) = (self.columns.places().div_ceil(share), self.spots(), self.one());
+        let width = self.row() + if bias { 8 } else { 0 };
+        let blocks = parts * self.groups() * width.div_ceil(128) * self.maps.div_ceil(m);
+        let out = unwritten::<f32>(parts * self.outputs() * width);
         in_every_order(&format!("convolve_weights_{m}"), Grid(blocks, 256, 0), &out, |parts| {
-            let buffers: Vec<Arg> = vec![x.into(), dy.into(), (&spots).into(), parts.into()];
-            [buffers, vec![Arg::plain(&self.plain(false)), (share as i32).into()]].concat()
+            let buffers: Vec<Arg> = vec![x.into(), dy.into(), (&spots).into(), (&one).into(), parts.into()];
+            let sizes = vec![(share as i32).into(), i32::from(bias).into()];
+            [buffers, vec![Arg::plain(&self.plain(false))], sizes].concat()
         })
     }
 }
@@ -184,7 +197,21 @@ fn weights_gradient_in_shares() {
         for (m, share) in [(128, 64), (96, 1024), (64, 32)] {
             let mut parts = vec![0.0; case.columns.places().div_ceil(share) * length];
             case.each(|y, w, x| parts[y / case.outputs() / share * length + w] += wide_dy[y] * wide_x[x]);
-            close(&format!("weights' gradient by {m}"), &case.weights(m, &x, &dy, share), &parts, 1e-6);
+            close(
+                &format!("weights' gradient by {m}"),
+                &case.weights(m, &x, &dy, share, false),
+                &parts,
+                1e-6,
+            );
+            let mut wider = vec![0.0; parts.len() / case.row() * (case.row() + 8)];
+            for (to, from) in wider.chunks_mut(case.row() + 8).zip(parts.chunks(case.row())) {
+                to[..case.row()].copy_from_slice(from);
+            }
+            for (i, dy) in wide_dy.iter().enumerate() {
+                let (place, output) = (i / case.outputs(), i % case.outputs());
+                wider[(place / share * case.outputs() + output) * (case.row() + 8) + case.row()] += dy;
+            }
+            close(&format!("with the bias by {m}"), &case.weights(m, &x, &dy, share, true), &wider, 1e-6);
         }
     }
 }
@@ -205,6 +232,8 @@ fn spots() {
             })
             .collect();
         same_bits("convolve_spots", &case.spots(), &expected);
+        let one: Vec<f32> = case.one().iter().map(|v| v.to_f32()).collect();
+        assert_eq!(one, [1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     }
 }
 

@@ -201,3 +201,19 @@ fn filters_turn_round() {
         same_bits("filters_turned", &filters_turned(&w, groups, channels, maps, taps), &expected);
     }
 }
+
+#[test]
+fn biases_behind_filters_are_added_over_the_parts() {
+    let (parts, outputs, row, at) = (3, 5, 24, 16);
+    let (x, before) = (values(parts * outputs * row, 4), values(outputs, 5));
+    let value = |p: usize, o: usize| x[(p * outputs + o) * row + at];
+    for accumulate in [false, true] {
+        let ours = in_every_order("filter_biases", grid(outputs), &before, |db| {
+            [vec![(&x).into(), db.into()], ints([parts, outputs, row, at, usize::from(accumulate)])].concat()
+        });
+        let sum = |o: usize| value(0, o) + value(1, o) + value(2, o);
+        let expected: Vec<f32> =
+            (0..outputs).map(|o| if accumulate { before[o] + sum(o) } else { sum(o) }).collect();
+        same_bits("filter_biases", &ours, &expected);
+    }
+}
