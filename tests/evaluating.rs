@@ -2,34 +2,42 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
+
+use alexnet_cpu::CpuBackend;
+use alexnet_load::{Mean, Records, SplitOf};
+use alexnet_net::Network;
+use alexnet_shard::{Access, ShardSet, Split};
+use alexnet_train::Saved;
 
 use crate::program::{run, scratch, shards};
 
 /// A run of two updates.
 fn trained() -> &'static PathBuf {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
-    RUN.get_or_init(|| {
-        let out = scratch().join("evaluated");
-        let _ = fs::remove_dir_all(&out);
-        let args = args![
-            "--data",
-            shards(),
-            "--out",
-            &out,
-            "--narrow",
-            "16",
-            "--crop",
-            "56",
-            "--batch",
-            "32",
-            "--steps",
-            "2",
-            "--quiet"
-        ];
-        run("train", args).ends(0);
-        out
-    })
+    RUN.get_or_init(|| train("evaluated", "2"))
+}
+
+fn train(name: &str, steps: &str) -> PathBuf {
+    let out = scratch().join(name);
+    let _ = fs::remove_dir_all(&out);
+    let args = args![
+        "--data",
+        shards(),
+        "--out",
+        &out,
+        "--narrow",
+        "16",
+        "--crop",
+        "56",
+        "--batch",
+        "32",
+        "--steps",
+        steps,
+        "--quiet"
+    ];
+    run("train", args).ends(0);
+    out
 }
 
 #[test]
@@ -50,6 +58,66 @@ fn it_repeats_the_validation_of_the_run() {
     let other =
         run("alexnet", args!["evaluate", trained(), "--json", "--quiet", "--batch", "7"]).ends(0).json();
     assert_eq!(said["top1_error"], other["top1_error"]);
+}
+
+/// The paper's ten views, from the records and the network alone: crops cut here, softmax in float64, then the mean.
+#[test]
+fn ten_views_are_averaged() {
+    let trained = &train("ten-views", "60"); // so that views differ
+    let saved = Saved::read(&trained.join("last.safetensors")).unwrap();
+    let net = &saved.checkpoint.net;
+    let set = Arc::new(ShardSet::open(shards(), Access::Map).unwrap());
+    let records = SplitOf::new(set, Split::Val).unwrap();
+    let [width, height] = records.size();
+    let [_, crop, _] = net.input;
+    let augment = saved.augment([width, height]).unwrap();
+    let mut network = Network::new(CpuBackend::new(1, 2).unwrap(), net, 1).unwrap();
+    network.set_parameters(&saved.checkpoint.parameters).unwrap();
+    let (right, bottom) = (width - crop, height - crop);
+    let corners = [(0, 0), (right, 0), (0, bottom), (right, bottom), (right / 2, bottom / 2)];
+    let (mut loss, mut wrong) = (0.0, [0.0; 2]);
+    for i in 0..records.len() {
+        let mut scratch = Vec::new();
+        let photo = records.record(i, &mut scratch).unwrap().to_vec();
+        let mut mean = vec![0.0; net.classes];
+        for (left, top) in corners {
+            for mirror in [false, true] {
+                let mut pixels = vec![0.0; 3 * crop * crop];
+                for (at, pixel) in pixels.iter_mut().enumerate() {
+                    let (channel, row, column) = (at / crop / crop, at / crop % crop, at % crop);
+                    let x = left + if mirror { crop - 1 - column } else { column };
+                    let source = ((top + row) * width + x) * 3 + channel;
+                    let subtracted = match &augment.mean {
+                        Mean::Channel(mean) => mean[channel],
+                        Mean::Aligned(image) => image[source],
+                        Mean::Centre(image) => {
+                            image[((bottom / 2 + row) * width + right / 2 + column) * 3 + channel]
+                        }
+                    };
+                    *pixel = (f32::from(photo[source]) - subtracted) * augment.scale[channel];
+                }
+                let softmax = network.probabilities(&pixels).unwrap();
+                mean.iter_mut().zip(softmax).for_each(|(sum, p)| *sum += f64::from(p) / 10.0);
+            }
+        }
+        let label = records.label(i).unwrap() as usize;
+        let ahead = mean.iter().filter(|&&p| p > mean[label]).count();
+        loss -= mean[label].ln() / records.len() as f64;
+        wrong[0] += f64::from(u8::from(ahead >= 1)) / records.len() as f64;
+        wrong[1] += f64::from(u8::from(ahead >= 5)) / records.len() as f64;
+    }
+    for batch in ["32", "7"] {
+        let args = args!["evaluate", trained, "--views", "10", "--json", "--quiet", "--batch", batch];
+        let said = run("alexnet", args).ends(0).json();
+        assert_eq!((said["images"].as_u64(), said["views"].as_u64()), (Some(records.len()), Some(10)));
+        for (key, expected) in [("loss", loss), ("top1_error", wrong[0]), ("top5_error", wrong[1])] {
+            let ours = said[key].as_f64().unwrap();
+            assert!((ours - expected).abs() < 1e-5, "{key} is {ours}, by hand {expected}");
+        }
+    }
+    let one = run("alexnet", args!["evaluate", trained, "--json", "--quiet"]).ends(0).json();
+    assert!((one["loss"].as_f64().unwrap() - loss).abs() > 1e-4, "ten views are not one: {one}, {loss}");
+    run("alexnet", args!["evaluate", trained, "--views", "3"]).ends(2);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use alexnet_load::{Augment, SplitOf, Subset};
 use alexnet_net::{Backend, Network};
 use alexnet_shard::{Access, ShardSet, Split};
-use alexnet_train::{Evaluation, Photos, Saved};
+use alexnet_train::{Evaluation, Photos, Saved, evaluate, evaluate_ten_views};
 use clap::Parser;
 
 use crate::device::{Place, Work};
@@ -14,7 +14,7 @@ use crate::input::cores;
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::Progress;
 
-/// Top-1 and top-5 error of a run or checkpoint, on the centre view of each photo.
+/// Top-1 and top-5 error of a run or checkpoint, on the centre view of each photo or on ten.
 #[derive(Parser)]
 #[command(name = "alexnet evaluate")]
 pub struct Args {
@@ -26,6 +26,10 @@ pub struct Args {
     /// Split to evaluate on
     #[arg(long, default_value = "val")]
     split: Split,
+    /// Views of each photo: 1, the centre; or 10, whose predictions are averaged: four corners, the centre, and these
+    /// mirrored (section 4.1 of the paper)
+    #[arg(long, default_value = "1", value_parser = ["1", "10"])]
+    views: String,
     /// Refuse a checkpoint with another number of columns
     #[arg(long)]
     columns: Option<usize>,
@@ -97,10 +101,16 @@ impl Work for Evaluating<'_> {
         let mut network = Network::new(backend, &checkpoint.net, self.args.batch as usize)?;
         network.set_parameters(&checkpoint.parameters)?;
         let count = self.records.split().len();
-        let progress = Progress::new("evaluating", "photos", count, self.args.quiet);
+        let ten = self.args.views == "10";
+        let (unit, all) = if ten { ("views", 10 * count) } else { ("photos", count) };
+        let progress = Progress::new("evaluating", unit, all, self.args.quiet);
         let photos = Photos { records: self.records, subset: Subset::all(count) };
         let mut done = |n| progress.at(n, "");
-        let evaluation = alexnet_train::evaluate(&mut network, &photos, &self.augment, 1, &mut done)?;
+        let evaluation = if ten {
+            evaluate_ten_views(&mut network, &photos, &self.augment, 1, &mut done)?
+        } else {
+            evaluate(&mut network, &photos, &self.augment, 1, &mut done)?
+        };
         progress.finish();
         Ok(evaluation)
     }

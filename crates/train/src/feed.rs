@@ -132,6 +132,11 @@ impl Due {
         }
     }
 
+    /// Its labels.
+    pub fn labels(&self) -> &[u32] {
+        &self.labels
+    }
+
     /// Trains on it.
     pub fn train<B: Backend>(self, network: &mut Network<B>, key: Option<DropoutKey>) -> Result<(), Error> {
         match self.finished {

@@ -18,7 +18,7 @@ mod state;
 mod training;
 
 pub use error::Error;
-pub use evaluation::{Evaluation, Photos, evaluate};
+pub use evaluation::{Evaluation, Photos, evaluate, evaluate_ten_views};
 pub use folder::{Description, Folder};
 pub use input::Colour;
 pub use log::{Record, read as read_log};
