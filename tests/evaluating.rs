@@ -15,29 +15,27 @@ use crate::program::{run, scratch, shards};
 /// A run of two updates.
 fn trained() -> &'static PathBuf {
     static RUN: OnceLock<PathBuf> = OnceLock::new();
-    RUN.get_or_init(|| train("evaluated", "2"))
-}
-
-fn train(name: &str, steps: &str) -> PathBuf {
-    let out = scratch().join(name);
-    let _ = fs::remove_dir_all(&out);
-    let args = args![
-        "--data",
-        shards(),
-        "--out",
-        &out,
-        "--narrow",
-        "16",
-        "--crop",
-        "56",
-        "--batch",
-        "32",
-        "--steps",
-        steps,
-        "--quiet"
-    ];
-    run("train", args).ends(0);
-    out
+    RUN.get_or_init(|| {
+        let out = scratch().join("evaluated");
+        let _ = fs::remove_dir_all(&out);
+        let args = args![
+            "--data",
+            shards(),
+            "--out",
+            &out,
+            "--narrow",
+            "16",
+            "--crop",
+            "56",
+            "--batch",
+            "32",
+            "--steps",
+            "2",
+            "--quiet"
+        ];
+        run("train", args).ends(0);
+        out
+    })
 }
 
 #[test]
@@ -63,8 +61,13 @@ fn it_repeats_the_validation_of_the_run() {
 /// The paper's ten views, from the records and the network alone: crops cut here, softmax in float64, then the mean.
 #[test]
 fn ten_views_are_averaged() {
-    let trained = &train("ten-views", "60"); // so that views differ
-    let saved = Saved::read(&trained.join("last.safetensors")).unwrap();
+    // Larger weights, so that predictions depend on the view; still larger ones make the loss infinite.
+    let mut saved = Saved::read(&trained().join("last.safetensors")).unwrap();
+    for number in (0..saved.checkpoint.parameters.len()).step_by(2) {
+        saved.checkpoint.parameters.get_mut(number).iter_mut().for_each(|weight| *weight *= 10.0);
+    }
+    let file = scratch().join("ten-views.safetensors");
+    saved.checkpoint.write(&file).unwrap();
     let net = &saved.checkpoint.net;
     let set = Arc::new(ShardSet::open(shards(), Access::Map).unwrap());
     let records = SplitOf::new(set, Split::Val).unwrap();
@@ -107,17 +110,32 @@ fn ten_views_are_averaged() {
         wrong[1] += f64::from(u8::from(ahead >= 5)) / records.len() as f64;
     }
     for batch in ["32", "7"] {
-        let args = args!["evaluate", trained, "--views", "10", "--json", "--quiet", "--batch", batch];
+        let args = args![
+            "evaluate",
+            &file,
+            "--data",
+            shards(),
+            "--views",
+            "10",
+            "--json",
+            "--quiet",
+            "--batch",
+            batch
+        ];
         let said = run("alexnet", args).ends(0).json();
         assert_eq!((said["images"].as_u64(), said["views"].as_u64()), (Some(records.len()), Some(10)));
         for (key, expected) in [("loss", loss), ("top1_error", wrong[0]), ("top5_error", wrong[1])] {
             let ours = said[key].as_f64().unwrap();
-            assert!((ours - expected).abs() < 1e-5, "{key} is {ours}, by hand {expected}");
+            assert!(
+                (ours - expected).abs() < 1e-5 * expected.max(1.0),
+                "{key} is {ours}, by hand {expected}"
+            );
         }
     }
-    let one = run("alexnet", args!["evaluate", trained, "--json", "--quiet"]).ends(0).json();
-    assert!((one["loss"].as_f64().unwrap() - loss).abs() > 1e-4, "ten views are not one: {one}, {loss}");
-    run("alexnet", args!["evaluate", trained, "--views", "3"]).ends(2);
+    let one =
+        run("alexnet", args!["evaluate", &file, "--data", shards(), "--json", "--quiet"]).ends(0).json();
+    assert!((one["loss"].as_f64().unwrap() - loss).abs() > 1e-3, "ten views are not one: {one}, {loss}");
+    run("alexnet", args!["evaluate", trained(), "--views", "3"]).ends(2);
 }
 
 #[test]
