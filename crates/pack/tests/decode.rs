@@ -27,6 +27,8 @@ fn jpegs_like_pillow() {
         ("trailing", Note::Sound, 8),
         ("pixel", Note::Sound, 2),
         ("thin", Note::Sound, 8),
+        ("restarts", Note::Sound, 8),
+        ("progressive-restarts", Note::Sound, 8),
     ] {
         let picture = decoder.decode(&fixture(&format!("{name}.jpg"))).unwrap();
         let (width, height, _) = fixture_pixels(&format!("{name}.rgb.png"));
