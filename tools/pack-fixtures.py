@@ -65,6 +65,12 @@ save("cmyk-bare.jpg", cmyk[:marker] + cmyk[marker + length :])
 
 save("grey.jpg", jpeg(Image.fromarray(scene(20, 12, 1))))
 save("progressive.jpg", jpeg(Image.fromarray(scene(20, 12, 3)), progressive=True))
+# Subsampled colour with restarts, sequential and progressive: for the walk through the scans.
+save("restarts.jpg", jpeg(Image.fromarray(scene(41, 29, 3)), subsampling="4:2:0", restart_marker_blocks=2))
+save(
+    "progressive-restarts.jpg",
+    jpeg(Image.fromarray(scene(41, 29, 3)), subsampling="4:2:0", restart_marker_blocks=5, progressive=True),
+)
 # EXIF says "turned by a quarter"; the packer ignores it, as convert() does.
 exif = Image.Exif()
 exif[0x0112] = 6

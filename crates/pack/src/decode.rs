@@ -5,14 +5,16 @@
 //! grey photos, of which ImageNet has tens of thousands, become RGB without a word. Everything else is refused with
 //! the reason. EXIF rotation is ignored, as it was in 2012 and is by Pillow and torchvision.
 //!
-//! Not every damage is seen: zune-jpeg takes an "end of image" in the middle of a scan, and the loss of the last few
-//! bytes, for sound (libjpeg-turbo does not), and a changed byte inside a scan often decodes.
+//! A photo that lacks its end, were it one byte, or has an "end of image" in the middle of its data, is named even where
+//! the decoder makes up what is missing. Not every damage is seen: a photo cut and closed again by an "end of image" is
+//! sound to zune-jpeg (not to libjpeg-turbo), and a changed byte inside a scan often decodes.
 //!
 //! The pixels are a function of the bytes alone. Sizes are checked from the header before memory is taken.
 
 mod guard;
 mod jpeg;
 mod png;
+mod scan;
 #[cfg(feature = "turbojpeg")]
 mod turbo;
 

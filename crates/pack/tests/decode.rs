@@ -27,6 +27,8 @@ fn jpegs_like_pillow() {
         ("trailing", Note::Sound, 8),
         ("pixel", Note::Sound, 2),
         ("thin", Note::Sound, 8),
+        ("restarts", Note::Sound, 8),
+        ("progressive-restarts", Note::Sound, 8),
     ] {
         let picture = decoder.decode(&fixture(&format!("{name}.jpg"))).unwrap();
         let (width, height, _) = fixture_pixels(&format!("{name}.rgb.png"));
@@ -260,7 +262,7 @@ fn libjpeg_turbo_reads_to_the_end() {
         assert!(matches!(picture.note, Note::Repaired(_)), "{lost} bytes lost: {:?}", picture.note);
         assert_eq!(picture.cut, None);
     }
-    // "End of image" in the middle of the data, which the portable decoder takes for sound.
+    // "End of image" in the middle of the data.
     let data = scan_start(&whole);
     for part in [50, 4, 2] {
         let mut damaged = whole.clone();

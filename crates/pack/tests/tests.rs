@@ -8,6 +8,9 @@ mod corpus;
 #[path = "../../../fuzz/surfaces.rs"]
 mod surfaces;
 
+/// Photos that end too early, and those that something follows.
+mod cuts;
+
 /// The formats photos come in, against what Pillow made of the same files.
 mod decode;
 

@@ -9,8 +9,9 @@ use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
+use zune_jpeg::errors::DecodeErrors;
 
-use super::{Done, Note, Refusal, reserve};
+use super::{Done, Note, Refusal, reserve, scan};
 
 /// The longest side the format can express.
 const MAX_SIDE: usize = 65_535;
@@ -20,19 +21,27 @@ pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
         return Err(Refusal(coding));
     }
     match attempt(bytes, rgb, true) {
+        // Some ends the decoder does not miss: it makes up what is missing. What it made of the rest is kept.
+        Ok(done) if scan::is_cut(bytes) => {
+            let end = DecodeErrors::FormatStatic("Premature end of buffer");
+            Ok(repaired(done, &end.to_string()))
+        }
         Ok(done) => Ok(done),
         Err(Failure::Final(reason)) => Err(Refusal(reason)),
         Err(Failure::Damage(damage)) => {
-            let mut done =
-                tolerant(bytes, rgb).map_err(|reason| Refusal(format!("damaged JPEG: {reason}")))?;
-            let mut detail = format!("damaged JPEG: {damage}");
-            if let Note::Converted(how) = done.note {
-                detail = format!("{detail}; {how}");
-            }
-            done.note = Note::Repaired(detail);
-            Ok(done)
+            let done = tolerant(bytes, rgb).map_err(|reason| Refusal(format!("damaged JPEG: {reason}")))?;
+            Ok(repaired(done, &damage))
         }
     }
+}
+
+fn repaired(mut done: Done, damage: &str) -> Done {
+    let mut detail = format!("damaged JPEG: {damage}");
+    if let Note::Converted(how) = done.note {
+        detail = format!("{detail}; {how}");
+    }
+    done.note = Note::Repaired(detail);
+    done
 }
 
 /// Decodes what can be read. A file cut inside the tables between two scans of a progressive JPEG is an error even to
@@ -102,7 +111,7 @@ fn attempt(bytes: &[u8], rgb: &mut Vec<u8>, strict: bool) -> Result<Done, Failur
         .set_max_width(MAX_SIDE)
         .set_max_height(MAX_SIDE)
         .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let damage = |e: zune_jpeg::errors::DecodeErrors| Failure::Damage(e.to_string());
+    let damage = |e: DecodeErrors| Failure::Damage(e.to_string());
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers().map_err(damage)?;
     let Some(info) = decoder.info() else {

@@ -1,0 +1,65 @@
+//! The walk against pictures whose blocks one can count.
+
+use super::*;
+
+fn fixture(name: &str) -> Vec<u8> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
+    std::fs::read(path).unwrap()
+}
+
+/// Random pictures of every small size: the walk counts each block (4:2:0 or 4:4:4, as the encoder has it), and misses
+/// it as soon as the data lack more than padding.
+#[test]
+fn every_block_is_counted() {
+    let stream = alexnet_rng::Stream::new(5, 0, 0, alexnet_rng::Purpose::Sample);
+    for case in 0..120u64 {
+        let side = |i| 1 + (stream.uniform(case * 2 + i) * 70.0) as u32;
+        let (width, height) = (side(0), side(1));
+        let noise =
+            |x: u32, y: u32, c| (stream.uniform(1000 + case + u64::from(x * 211 + y * 13 + c)) * 256.0) as u8;
+        let image =
+            image::RgbImage::from_fn(width, height, |x, y| image::Rgb([0, 1, 2].map(|c| noise(x, y, c))));
+        let mut bytes = Vec::new();
+        let quality = 5 + (case * 3 % 95) as u8;
+        image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality).encode_image(&image).unwrap();
+        // The encoder writes three components of one block each.
+        let blocks = u64::from(width.div_ceil(8) * height.div_ceil(8)) * 3;
+        assert_eq!(walk(&bytes), Some(blocks), "{width}×{height}, quality {quality}");
+        assert!(!is_cut(&bytes));
+        let end = bytes.len() - 2;
+        for lost in [1, 2, 3, 10, 40] {
+            let closed = [&bytes[..end - lost], &END_OF_IMAGE].concat();
+            assert_eq!(walk(&closed), None, "{width}×{height}, quality {quality}, {lost} bytes lost");
+        }
+    }
+}
+
+/// Progressive scans, subsampled colour, restarts: whole up to the last byte of data. The numbers are the blocks that
+/// the pictures' sides and scans have.
+#[test]
+fn every_kind_of_scan() {
+    for name in ["progressive", "progressive-restarts", "restarts", "turned", "grey", "cmyk", "thin", "pixel"]
+    {
+        let bytes = fixture(&format!("{name}.jpg"));
+        assert!(walk(&bytes).is_some() && !is_cut(&bytes), "{name}");
+        // Bits that end a byte may be padding alone, never a whole byte of data.
+        let end = bytes.len() - 2;
+        let closed = [&bytes[..end - 1], &END_OF_IMAGE].concat();
+        assert_eq!(walk(&closed), None, "{name}");
+    }
+}
+
+/// Anything at all behind the magic bytes: no panic, no endless loop.
+#[test]
+fn survives_anything() {
+    for name in ["progressive.jpg", "progressive-restarts.jpg", "restarts.jpg"] {
+        let whole = fixture(name);
+        for at in 2..whole.len() {
+            for value in [0, 1, 0x7f, 0xff, whole[at] ^ 0x10] {
+                let mut bytes = whole.clone();
+                bytes[at] = value;
+                let _ = (is_cut(&bytes), walk(&bytes), walk(&bytes[..at]));
+            }
+        }
+    }
+}

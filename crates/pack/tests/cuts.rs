@@ -1,0 +1,88 @@
+use alexnet_pack::decode::{Decoder, Note};
+
+use crate::archive::{fixture, jpeg};
+
+const NAMES: [&str; 8] =
+    ["progressive", "progressive-restarts", "restarts", "turned", "grey", "cmyk", "thin", "exif-broken"];
+
+fn photos() -> Vec<(String, Vec<u8>)> {
+    let mut photos: Vec<_> = NAMES.map(|name| (name.to_owned(), fixture(&format!("{name}.jpg")))).into();
+    photos.extend((0..4).map(|seed| (format!("seed {seed}"), jpeg(33 + 40 * seed as u32, 57, seed))));
+    photos
+}
+
+/// With libjpeg-turbo built in, its word comes first, so these tests hold the two builds to the same verdicts.
+fn is_named(bytes: &[u8]) -> bool {
+    match Decoder::new().decode(bytes).map(|picture| picture.note) {
+        Ok(Note::Repaired(detail)) => {
+            assert!(detail.starts_with("damaged JPEG: "), "{detail}");
+            true
+        }
+        Ok(_) => false,
+        Err(_) => true,
+    }
+}
+
+/// The loss of any number of last bytes, were it one of the end marker's two, is named, and costs no photo that has
+/// most of its data.
+#[test]
+fn lost_last_bytes_are_named() {
+    for (name, whole) in photos() {
+        assert!(!is_named(&whole), "{name}");
+        for lost in 1..=40 {
+            assert!(is_named(&whole[..whole.len() - lost]), "{name}, {lost} bytes lost");
+        }
+        assert!(Decoder::new().decode(&whole[..whole.len() - 10]).is_ok(), "{name}");
+    }
+}
+
+/// An end marker written over or put into the data of any scan is named: in the middle, and up to the last but one byte.
+#[test]
+fn an_end_in_the_data_is_named() {
+    const END: [u8; 2] = [0xff, 0xd9];
+    for (name, whole) in photos() {
+        for data in scans(&whole) {
+            for part in 1..10 {
+                let at = data.start + data.len() * part / 10;
+                // A pair of bytes that stand for one is not torn: what is meant here is the end alone.
+                if data.len() < 8 || whole[at - 1..at + 3].contains(&0xff) {
+                    continue;
+                }
+                let put = [&whole[..at], &END, &whole[at..]].concat();
+                assert!(is_named(&put), "{name}: an end put at {at} of {data:?}");
+                let mut over = whole.clone();
+                over[at..at + 2].copy_from_slice(&END);
+                assert!(is_named(&over), "{name}: an end over {at} of {data:?}");
+            }
+        }
+    }
+}
+
+/// What follows the end of a whole photo is not the photo's: zeros, text, another photo, more ends.
+#[test]
+fn bytes_behind_the_end_are_not_damage() {
+    for (name, whole) in photos() {
+        let others = [vec![0; 5], b"\r\n".to_vec(), fixture("grey.jpg"), vec![0xff, 0xd9], vec![7; 300]];
+        for other in others {
+            assert!(!is_named(&[&whole[..], &other].concat()), "{name}, {} bytes more", other.len());
+        }
+    }
+}
+
+/// The entropy-coded data of every scan.
+fn scans(jpeg: &[u8]) -> Vec<std::ops::Range<usize>> {
+    let (mut at, mut scans) = (2, Vec::new());
+    while jpeg[at + 1] != 0xd9 {
+        let length = usize::from(u16::from_be_bytes([jpeg[at + 2], jpeg[at + 3]]));
+        let is_scan = jpeg[at + 1] == 0xda;
+        at += 2 + length;
+        if is_scan {
+            let start = at;
+            while jpeg[at] != 0xff || matches!(jpeg[at + 1], 0 | 0xd0..=0xd7) {
+                at += 1;
+            }
+            scans.push(start..at);
+        }
+    }
+    scans
+}
