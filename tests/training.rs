@@ -161,6 +161,16 @@ fn the_summary_has_the_papers_numbers() {
 }
 
 #[test]
+fn a_profile_has_a_row_for_each_layer() {
+    let args = args!["--profile", "--narrow", "16", "--crop", "56", "--batch", "2", "--device", "cpu"];
+    let said = run("train", args).ends(0).out;
+    for row in ["conv1", "conv5", "fc8", "update"] {
+        assert!(said.lines().any(|line| line.starts_with(row)), "{row}: {said}");
+    }
+    assert!(said.contains("the cores' peak is ") && said.trim_end().ends_with("images/s"), "{said}");
+}
+
+#[test]
 fn a_checkpoint_of_another_shape_is_refused() {
     let [two, four] = ["train-two", "train-four"].map(fresh);
     run("train", training(&two, &["--steps", "1"])).ends(0);

@@ -63,7 +63,7 @@ pub struct Place {
     /// the shape was first met on this machine)
     #[arg(long, default_value = "fastest")]
     pub convolutions: Convolutions,
-    /// The same bits in every run on the same device, whatever libraries are there: --convolutions own
+    /// The same bits in every run on the same device with the same cuBLAS, cuDNN or none: --convolutions own
     #[arg(long)]
     pub deterministic: bool,
 }
@@ -131,7 +131,9 @@ impl Device {
             (Ok(_), named) => {
                 let devices = named.unwrap_or(&[0]).to_vec();
                 let precision = precision.unwrap_or_else(|| fastest_precision(&devices));
-                let why = format!("on {}, matrix products in {precision}", Device::Cuda(devices.clone()));
+                let device = Device::Cuda(devices.clone());
+                let why =
+                    format!("on {device}, matrix products in {precision}, convolutions: {convolutions}");
                 Ok(Choice { why, cuda: Some((devices, precision, convolutions)) })
             }
         }

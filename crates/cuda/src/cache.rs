@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use crate::compile::{CompileError, HEADERS, KernelFile, OPTIONS, compile, version};
+use crate::compile::{CompileError, HEADERS, KERNELS, KernelFile, OPTIONS, compile, version};
 
 /// A folder of cubins, or none.
 #[derive(Clone, Debug)]
@@ -75,6 +75,11 @@ fn key(file: &KernelFile, architecture: &str, version: (i32, i32)) -> String {
     digest_of(sources.chain(OPTIONS.iter().copied()).chain([architecture, &version]))
 }
 
+/// Digest of all our kernels, whose speed a choice depends on.
+pub(crate) fn sources() -> String {
+    digest_of(KERNELS.iter().chain(HEADERS).map(|file| file.source))
+}
+
 /// Digest of some texts; every one is preceded by its length, so that none runs into the next.
 fn digest_of<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut digest = Sha256::new();
@@ -102,7 +107,6 @@ fn write(folder: &Path, path: &Path, cubin: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::compile::KERNELS;
     use std::cell::Cell;
 
     #[test]

@@ -1,7 +1,8 @@
-//! Which way a convolution goes: columns and products, or cuDNN. Measured once, by the device's events, and kept.
+//! Which way a convolution goes: our own (tensor cores, or columns and products), or cuDNN. Measured once, by the device's
+//! events, and kept.
 //!
-//! The choice holds for a shape, a direction, a precision and a device; it is kept with the compiled kernels, so that later
-//! runs on the machine go the same way and give the same bits. Without cuDNN, or with [`Convolutions::Own`], nothing is
+//! The choice holds for a shape, a direction, a precision, a device and a state of our kernels; it is kept with the compiled
+//! kernels, so that later runs on the machine go the same way and give the same bits. Without cuDNN, or with [`Convolutions::Own`], nothing is
 //! measured.
 
 use std::fmt;
@@ -10,6 +11,7 @@ use std::str::FromStr;
 use alexnet_net::{Convolution, DeviceError};
 use cudarc::driver::sys::CUevent_flags::CU_EVENT_DEFAULT as TIMED;
 
+use crate::cache::sources;
 use crate::convolution;
 use crate::device::{Device, failed};
 use crate::layout::Layout;
@@ -101,7 +103,8 @@ impl Device {
     fn key(&self, op: &Convolution, n: usize, direction: Direction) -> String {
         let (convolutions, precision, device) = (self.convolutions, self.precision, &self.name);
         let cudnn = crate::cudnn::version();
-        format!("{device}; cuDNN {cudnn}; {precision}; {convolutions}; {n}; {direction:?}; {op:?}")
+        let kernels = sources();
+        format!("{device}; {kernels}; cuDNN {cudnn}; {precision}; {convolutions}; {n}; {direction:?}; {op:?}")
     }
 
     fn known(&self, op: &Convolution, n: usize, direction: Direction) -> Option<Way> {

@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ffi::{c_int, c_void};
 use std::ptr;
+use std::sync::Arc;
 
 use alexnet_net::{Convolution, DeviceError};
 use cudarc::cudnn::{result::CudnnError as Failure, sys};
@@ -37,6 +38,8 @@ fn present() -> bool {
 /// cuDNN on one stream.
 pub(crate) struct Library {
     handle: sys::cudnnHandle_t,
+    /// Kept, for the handle refers to it.
+    _stream: Arc<CudaStream>,
     plans: HashMap<(Convolution, usize, Direction), Plan>,
 }
 
@@ -53,15 +56,15 @@ impl Drop for Library {
 
 impl Library {
     /// On the stream of a device whose context is current; none if cuDNN is not installed or does not start.
-    pub fn open(stream: &CudaStream) -> Option<Library> {
+    pub fn open(stream: &Arc<CudaStream>) -> Option<Library> {
         if !present() {
             return None;
         }
         let mut handle = ptr::null_mut();
-        // SAFETY: the handle is written; the stream is the device's own and outlives the library.
+        // SAFETY: the handle is written; the stream lives as long as the library.
         unsafe {
             sys::cudnnCreate(&mut handle).result().ok()?;
-            let library = Library { handle, plans: HashMap::new() };
+            let library = Library { handle, _stream: stream.clone(), plans: HashMap::new() };
             sys::cudnnSetStream(handle, stream.cu_stream().cast()).result().ok()?;
             Some(library)
         }

@@ -95,3 +95,15 @@ fn convolutions_go_the_way_that_is_asked_for() {
     let (code, _, said) = run(without, "refused", &["--convolutions", "cudnn"]);
     assert!(code == 2 && said.contains("libcudnn.so.9 could not be loaded\nhint: "), "{said}");
 }
+
+#[test]
+fn a_profile_is_taken_where_the_run_would_compute() {
+    let Some(_) = installed("a profile") else { return };
+    let mut train = program("train", All);
+    train.args("--profile --narrow 8 --crop 56 --batch 2 --device cuda:1".split(' '));
+    let (code, said, err) = end(train);
+    assert!(code == 0 && said.contains("batch 2, on cuda:1, matrix products in bf16"), "{said}{err}");
+    for row in ["conv1", "fc8", "update"] {
+        assert!(said.lines().any(|line| line.starts_with(row)), "{row}: {said}");
+    }
+}
