@@ -5,7 +5,7 @@
 //! [`crate::run`]; making one record is [`crate::worker`]'s part.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -112,16 +112,14 @@ impl<'a> Pipeline<'a> {
         let slots = slots(threads);
         let (free_in, free_out) = crossbeam_channel::bounded(slots);
         let (made_in, made_out) = crossbeam_channel::bounded(slots);
-        for _ in 0..slots {
-            free_in.send(Slot::new(size * size * 3)).expect("the channel holds all slots");
-        }
+        let pool = Pool { free: free_out, unmade: AtomicUsize::new(slots), record_bytes: size * size * 3 };
         thread::scope(|scope| {
+            let pool = &pool;
             for _ in 0..threads {
-                let (free, made) = (free_out.clone(), made_in.clone());
-                scope.spawn(move || self.make(&free, &made));
+                let made = made_in.clone();
+                scope.spawn(move || self.make(pool, &made));
             }
             drop(made_in);
-            drop(free_out);
             let written = self.write(&made_out, &free_in, progress);
             // Workers that wait for a slot or for the writer wake up when these go.
             self.stop.store(true, Ordering::Relaxed);
@@ -132,10 +130,10 @@ impl<'a> Pipeline<'a> {
 
     /// A worker's life. It takes a slot before a number: so the lowest number under way always has a slot, and the
     /// writer, who waits for it, is never waited for by it.
-    fn make(&self, free: &Receiver<Slot>, made: &Sender<Made>) {
+    fn make(&self, pool: &Pool, made: &Sender<Made>) {
         let _guard = StopOnPanic(&self.stop);
         let mut worker = Worker::new(self.plan);
-        while let Ok(mut slot) = free.recv() {
+        while let Some(mut slot) = pool.take() {
             if self.stop.load(Ordering::Relaxed) || self.run.cancelled() {
                 return;
             }
@@ -242,6 +240,27 @@ impl<'a> Pipeline<'a> {
 /// Records that are under way at most: some for each thread, and some to ride over the writer's syncs.
 pub(crate) fn slots(threads: usize) -> usize {
     threads * 4 + 32
+}
+
+/// The slots. One is made when none is free: while the writer keeps up there are few of them, and they stay in cache.
+struct Pool {
+    free: Receiver<Slot>,
+    /// Slots that may still be made.
+    unmade: AtomicUsize,
+    record_bytes: usize,
+}
+
+impl Pool {
+    /// A slot, as soon as there is one; none when the writer has left.
+    fn take(&self) -> Option<Slot> {
+        self.free.try_recv().ok().or_else(|| self.new_slot()).or_else(|| self.free.recv().ok())
+    }
+
+    fn new_slot(&self) -> Option<Slot> {
+        let one_less = |unmade: usize| unmade.checked_sub(1);
+        self.unmade.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).ok()?;
+        Some(Slot::new(self.record_bytes))
+    }
 }
 
 struct StopOnPanic<'a>(&'a AtomicBool);

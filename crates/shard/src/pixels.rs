@@ -1,6 +1,8 @@
 //! The per-pixel sum image: the sum of each component of each pixel over records, exact. Divided by the number of
 //! records it is the mean image; that division is left to its users.
 
+use pulp::{Arch, Simd, WithSimd};
+
 /// Sums over records, one per byte of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PixelSums {
@@ -27,9 +29,7 @@ impl PixelSums {
     pub fn add(&mut self, record: &[u8]) {
         assert_eq!(record.len(), self.run.len(), "bytes of a record");
         assert!(self.records < 1 << 24, "255 · 2²⁴ is the most that u32 holds");
-        for (sum, &byte) in self.run.iter_mut().zip(record) {
-            *sum += u16::from(byte);
-        }
+        Arch::new().dispatch(Add { run: &mut self.run, record });
         self.records += 1;
         self.in_run += 1;
         if self.in_run == RUN {
@@ -61,6 +61,23 @@ impl PixelSums {
             *sum += u32::from(std::mem::take(run));
         }
         self.in_run = 0;
+    }
+}
+
+/// One record's bytes on their way to the widest registers, as in [`crate::moments`].
+struct Add<'a> {
+    run: &'a mut [u16],
+    record: &'a [u8],
+}
+
+impl WithSimd for Add<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (sum, &byte) in self.run.iter_mut().zip(self.record) {
+            *sum += u16::from(byte);
+        }
     }
 }
 
