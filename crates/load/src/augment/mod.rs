@@ -5,6 +5,7 @@
 //! is to be done; `scalar.rs` does it plainly and is the oracle; a [`Pass`] does it as fast as this processor can,
 //! and gives the same bits. Which bits a NaN has is left open.
 
+mod job;
 mod pass;
 mod resize;
 mod scalar;
