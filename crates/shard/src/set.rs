@@ -237,7 +237,7 @@ impl SplitSet {
         shard.record(i, scratch)
     }
 
-    /// Asks the system to bring record `i` into memory, and returns at once. Does nothing unless mapped.
+    /// Asks the system to bring record `i` into memory, and returns at once.
     pub fn prefetch(&self, i: u64) {
         if let Some((shard, i)) = self.locate(i) {
             shard.prefetch(i);
