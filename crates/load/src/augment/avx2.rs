@@ -9,6 +9,8 @@
 //! ```
 #![allow(unsafe_code)]
 
+mod pixels;
+
 use std::arch::x86_64::*;
 
 use half::{bf16, f16};
@@ -63,9 +65,9 @@ impl Lanes for Avx2 {
     const BYTES: usize = GROUP;
 
     #[inline(always)]
-    unsafe fn table(job: &Job<'_>) -> Self::Table {
+    unsafe fn table(indices: &[[u8; GROUP]; 3]) -> Self::Table {
         let mut table = [[[0u8; GROUP]; 3]; 3];
-        for (k, indices) in job.indices.iter().enumerate() {
+        for (k, indices) in indices.iter().enumerate() {
             for (j, &index) in indices.iter().enumerate() {
                 for (part, table) in table[k].iter_mut().enumerate() {
                     let here = usize::from(index) / GROUP == part;
@@ -80,7 +82,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn byte_table(job: &Job<'_>) -> Self::Table {
         // SAFETY: the caller's promise.
-        unsafe { Self::table(job) }
+        unsafe { Self::table(job.indices) }
     }
 
     #[inline(always)]

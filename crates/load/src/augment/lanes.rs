@@ -29,16 +29,16 @@ pub(super) trait Lanes {
     type Floats: Copy;
     /// [`BYTES`](Self::BYTES) bytes.
     type Bytes: Copy;
-    /// The indices of a [`Job`] for floats, prepared.
+    /// Indices for floats, prepared.
     type Table: Copy;
     /// Those for bytes.
     type ByteTable: Copy;
     /// Pixels that become bytes at a time.
     const BYTES: usize;
 
-    /// Prepares indices for floats.
-    unsafe fn table(job: &Job<'_>) -> Self::Table;
-    /// Prepares indices for bytes.
+    /// Prepares indices into 48 bytes for floats.
+    unsafe fn table(indices: &[[u8; GROUP]; 3]) -> Self::Table;
+    /// Prepares a job's indices for bytes.
     unsafe fn byte_table(job: &Job<'_>) -> Self::ByteTable;
     /// Picks three times `BYTES` of the 3 · `BYTES` bytes at `from`.
     unsafe fn bytes(from: *const u8, table: &Self::ByteTable) -> [Self::Bytes; 3];
@@ -147,7 +147,7 @@ macro_rules! number {
                 // SAFETY: the caller's promise; each load reads one array of 16 floats.
                 unsafe {
                     Constants {
-                        table: L::table(job),
+                        table: L::table(job.indices),
                         mean: three::<L>(job.mean.lanes),
                         shift: three::<L>(&job.shift),
                         scale: three::<L>(job.scale),

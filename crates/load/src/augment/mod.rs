@@ -19,6 +19,8 @@ mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
 #[cfg(target_arch = "x86_64")]
+mod picture;
+#[cfg(target_arch = "x86_64")]
 mod stage;
 
 pub use pass::{Pass, Path};

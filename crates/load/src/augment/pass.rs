@@ -281,7 +281,7 @@ fn away(values: &[f32], least: f32) -> bool {
 }
 
 /// Which of a group's bytes go where.
-fn indices<const N: usize>(layout: Layout, mirror: bool) -> [[u8; N]; 3] {
+pub(super) fn indices<const N: usize>(layout: Layout, mirror: bool) -> [[u8; N]; 3] {
     lanes(layout, |pixel, c| (3 * if mirror { N - 1 - pixel } else { pixel } + c) as u8)
 }
 
