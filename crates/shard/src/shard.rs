@@ -66,7 +66,10 @@ impl Shard {
         let (start, len) = (header.index_offset(), header.index_bytes as usize);
         let mut bytes = match access {
             Access::Map => {
-                Bytes::Map(Mapping::new(&file, header.file_bytes()).map_err(Error::io(path, "map"))?)
+                let map = Mapping::new(&file, header.file_bytes()).map_err(Error::io(path, "map"))?;
+                // Touched page by page, the system would read records around it.
+                map.will_need(start as usize..start as usize + len);
+                Bytes::Map(map)
             }
             Access::Read => {
                 let mut index = vec![0; len];

@@ -8,7 +8,7 @@
 use super::job::GROUP;
 use super::lanes::Lanes;
 use super::resize::Weights;
-use super::tint::{GREY, Step};
+use super::tint::{GREY, Part, Step};
 
 /// 16 whole numbers at a time, and what pictures ask of 16 floats.
 ///
@@ -56,8 +56,8 @@ pub(super) trait Pixels: Lanes {
 unsafe fn grey<L: Pixels>(rgb: &[L::Floats; 3]) -> L::Floats {
     // SAFETY: the caller's promise; registers only.
     unsafe {
-        let [r, g, b] = GREY.map(|weight| L::float(weight as f32));
-        let sum = L::add(L::add(L::mul(rgb[0], r), L::mul(rgb[1], g)), L::mul(rgb[2], b));
+        let [r, g] = [L::mul(rgb[0], L::float(GREY[0] as f32)), L::mul(rgb[1], L::float(GREY[1] as f32))];
+        let sum = L::add(L::add(r, g), L::mul(rgb[2], L::float(GREY[2] as f32)));
         L::byte(L::mul(L::add(sum, L::float(32_768.0)), L::float(1.0 / 65_536.0)))
     }
 }
@@ -81,41 +81,55 @@ unsafe fn after<L: Pixels>(steps: &[Step], rgb: [L::Floats; 3]) -> [L::Floats; 3
     }
 }
 
-/// The sum of the greys of the first `groups` · 16 pixels of a row after some steps; a group's bytes are picked by
-/// `indices`.
+/// The sum of the greys of the whole groups of a part's rows after some steps; a group's bytes are picked by `indices`.
 ///
 /// # Safety
 /// The processor must have the instruction set of `L`, and the caller's caller must have enabled it.
 #[inline(always)]
-pub(super) unsafe fn greys<L: Pixels>(steps: &[Step], row: &[u8], indices: &[[u8; GROUP]; 3]) -> u64 {
-    // SAFETY: the processor is the caller's promise; each group is 48 bytes of the row.
+pub(super) unsafe fn greys<L: Pixels>(
+    steps: &[Step],
+    picture: &[u8],
+    part: Part,
+    indices: &[[u8; GROUP]; 3],
+) -> u64 {
+    // SAFETY: the processor is the caller's promise; each group is 48 bytes of a row.
     unsafe {
-        let table = L::table(indices);
-        let (mut sum, mut sums) = (0, L::int(0));
-        for (i, group) in row.chunks_exact(3 * GROUP).enumerate() {
-            let grey = grey::<L>(&after::<L>(steps, L::pixels(group.as_ptr(), &table)));
-            sums = L::weigh(sums, L::whole(grey), L::int(1));
-            if i % 4096 == 4095 {
-                // Long before a sum of bytes leaves 32 bits.
-                (sum, sums) = (sum + L::total(sums) as u64, L::int(0));
+        let (table, one, mut sum) = (L::table(indices), L::int(1), 0);
+        for row in part.rows() {
+            let mut sums = L::int(0);
+            for (i, group) in picture[row].chunks_exact(3 * GROUP).enumerate() {
+                let grey = grey::<L>(&after::<L>(steps, L::pixels(group.as_ptr(), &table)));
+                sums = L::weigh(sums, L::whole(grey), one);
+                if i % 4096 == 4095 {
+                    // Long before a sum of bytes leaves 32 bits.
+                    (sum, sums) = (sum + L::total(sums) as u64, L::int(0));
+                }
             }
+            sum += L::total(sums) as u64;
         }
-        sum + L::total(sums) as u64
+        sum
     }
 }
 
-/// Takes the whole groups of a row through some steps.
+/// Takes the whole groups of a part's rows through some steps.
 ///
 /// # Safety
 /// As for [`greys`].
 #[inline(always)]
-pub(super) unsafe fn tint<L: Pixels>(steps: &[Step], row: &mut [u8], indices: &[[u8; GROUP]; 3]) {
-    // SAFETY: the processor is the caller's promise; each group is 48 bytes of the row.
+pub(super) unsafe fn tint<L: Pixels>(
+    steps: &[Step],
+    picture: &mut [u8],
+    part: Part,
+    indices: &[[u8; GROUP]; 3],
+) {
+    // SAFETY: the processor is the caller's promise; each group is 48 bytes of a row.
     unsafe {
         let table = L::table(indices);
-        for group in row.chunks_exact_mut(3 * GROUP) {
-            let rgb = after::<L>(steps, L::pixels(group.as_ptr(), &table));
-            L::store_pixels([L::whole(rgb[0]), L::whole(rgb[1]), L::whole(rgb[2])], group.as_mut_ptr());
+        for row in part.rows() {
+            for group in picture[row].chunks_exact_mut(3 * GROUP) {
+                let rgb = after::<L>(steps, L::pixels(group.as_ptr(), &table));
+                L::store_pixels([L::whole(rgb[0]), L::whole(rgb[1]), L::whole(rgb[2])], group.as_mut_ptr());
+            }
         }
     }
 }

@@ -4,6 +4,8 @@
 //! [`apply`] does it plainly and is the oracle; [`Tinter`] does it in one go, 16 pixels at a time where the processor
 //! can, and gives the same bits.
 
+use std::ops::Range;
+
 use super::Layout;
 use super::job::GROUP;
 use super::pass::{Path, indices};
@@ -23,12 +25,34 @@ fn blend(from: u8, to: u8, factor: f32) -> u8 {
     (f32::from(from) + factor * (f32::from(to) - f32::from(from))) as u8
 }
 
-/// Tints a part of a picture whose rows are `stride` bytes apart: `rows` rows of `width` bytes, from `first` on.
-pub(super) fn apply(tint: &Tint, picture: &mut [u8], first: usize, stride: usize, [width, rows]: [usize; 2]) {
+/// A part of a picture: where it begins, how far its rows are apart, and their length, in bytes; how many rows.
+#[derive(Clone, Copy)]
+pub(super) struct Part {
+    pub first: usize,
+    pub stride: usize,
+    pub width: usize,
+    pub rows: usize,
+}
+
+impl Part {
+    /// Where each row lies.
+    pub fn rows(self) -> impl Iterator<Item = Range<usize>> {
+        (0..self.rows).map(move |row| {
+            let start = self.first + row * self.stride;
+            start..start + self.width
+        })
+    }
+
+    fn pixels(self) -> usize {
+        self.rows * self.width / 3
+    }
+}
+
+/// Tints a part of a picture.
+pub(super) fn apply(tint: &Tint, picture: &mut [u8], part: Part) {
     let each = |picture: &mut [u8], job: &mut dyn FnMut(&mut [u8; 3])| {
-        for row in 0..rows {
-            let start = first + row * stride;
-            picture[start..start + width].as_chunks_mut::<3>().0.iter_mut().for_each(&mut *job);
+        for row in part.rows() {
+            picture[row].as_chunks_mut::<3>().0.iter_mut().for_each(&mut *job);
         }
     };
     for adjust in tint.order {
@@ -45,7 +69,7 @@ pub(super) fn apply(tint: &Tint, picture: &mut [u8], first: usize, stride: usize
             Adjust::Contrast => {
                 let mut sum = 0u64;
                 each(picture, &mut |pixel| sum += u64::from(grey(*pixel)));
-                let table = table(mean(sum, rows * width / 3));
+                let table = table(mean(sum, part.pixels()));
                 each(picture, &mut |pixel| *pixel = pixel.map(|x| table[usize::from(x)]));
             }
             Adjust::Saturation => each(picture, &mut |pixel| {
@@ -93,18 +117,10 @@ impl Tinter {
     ///
     /// # Panics
     /// If the part leaves the picture.
-    pub fn run(
-        &self,
-        tint: &Tint,
-        picture: &mut [u8],
-        first: usize,
-        stride: usize,
-        [width, rows]: [usize; 2],
-    ) {
+    pub fn run(&self, tint: &Tint, picture: &mut [u8], part: Part) {
         if matches!(self.path, Path::Scalar) {
-            return apply(tint, picture, first, stride, [width, rows]);
+            return apply(tint, picture, part);
         }
-        let starts = (0..rows).map(|row| first + row * stride);
         let (mut steps, mut count) = ([Step::default(); 3], 0);
         for adjust in tint.order {
             let factor = tint.factors[adjust as usize];
@@ -114,48 +130,56 @@ impl Tinter {
             let from = match adjust {
                 Adjust::Brightness => Some(0),
                 Adjust::Saturation => None,
-                Adjust::Contrast => {
-                    let row = |start| self.greys(&steps[..count], &picture[start..start + width]);
-                    Some(mean(starts.clone().map(row).sum(), rows * width / 3))
-                }
+                Adjust::Contrast => Some(mean(self.greys(&steps[..count], picture, part), part.pixels())),
             };
             steps[count] = Step { from, factor };
             count += 1;
         }
         if count > 0 {
-            starts.for_each(|start| self.tint(&steps[..count], &mut picture[start..start + width]));
+            self.tint(&steps[..count], picture, part);
         }
     }
 
-    /// The sum of a row's greys after some steps.
-    fn greys(&self, steps: &[Step], row: &[u8]) -> u64 {
-        let sum = match self.path {
-            Path::Scalar => return plain_greys(steps, row),
+    /// The sum of a part's greys after some steps.
+    fn greys(&self, steps: &[Step], picture: &[u8], part: Part) -> u64 {
+        let (sum, done) = match self.path {
+            Path::Scalar => (0, 0),
             #[cfg(target_arch = "x86_64")]
-            Path::Avx2(path) => path.greys(steps, row, &self.indices),
+            Path::Avx2(path) => (path.greys(steps, picture, part, &self.indices), whole(part.width)),
             #[cfg(target_arch = "x86_64")]
-            Path::Avx512(path) => path.greys(steps, row, &self.indices),
+            Path::Avx512(path) => (path.greys(steps, picture, part, &self.indices), whole(part.width)),
         };
-        sum + plain_greys(steps, row.chunks_exact(3 * GROUP).remainder())
+        let row = |row: Range<usize>| -> u64 {
+            let pixels = picture[row][done..].as_chunks::<3>().0;
+            pixels.iter().map(|pixel| u64::from(grey(after(steps, *pixel)))).sum()
+        };
+        sum + part.rows().map(row).sum::<u64>()
     }
 
-    /// A row after some steps.
-    fn tint(&self, steps: &[Step], row: &mut [u8]) {
-        match self.path {
-            Path::Scalar => return plain_tint(steps, row),
+    /// Takes a part through some steps.
+    fn tint(&self, steps: &[Step], picture: &mut [u8], part: Part) {
+        let done = match self.path {
+            Path::Scalar => 0,
             #[cfg(target_arch = "x86_64")]
-            Path::Avx2(path) => path.tint(steps, row, &self.indices),
+            Path::Avx2(path) => {
+                path.tint(steps, picture, part, &self.indices);
+                whole(part.width)
+            }
             #[cfg(target_arch = "x86_64")]
-            Path::Avx512(path) => path.tint(steps, row, &self.indices),
+            Path::Avx512(path) => {
+                path.tint(steps, picture, part, &self.indices);
+                whole(part.width)
+            }
+        };
+        for row in part.rows() {
+            let pixels = picture[row][done..].as_chunks_mut::<3>().0;
+            pixels.iter_mut().for_each(|pixel| *pixel = after(steps, *pixel));
         }
-        plain_tint(steps, row.chunks_exact_mut(3 * GROUP).into_remainder());
     }
 }
 
-fn plain_greys(steps: &[Step], row: &[u8]) -> u64 {
-    row.as_chunks::<3>().0.iter().map(|pixel| u64::from(grey(after(steps, *pixel)))).sum()
-}
-
-fn plain_tint(steps: &[Step], row: &mut [u8]) {
-    row.as_chunks_mut::<3>().0.iter_mut().for_each(|pixel| *pixel = after(steps, *pixel));
+/// Bytes of a row's whole groups.
+#[cfg(target_arch = "x86_64")]
+fn whole(width: usize) -> usize {
+    width / (3 * GROUP) * 3 * GROUP
 }

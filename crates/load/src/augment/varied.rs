@@ -5,7 +5,7 @@
 //! usual one: crop, mirror, colour, numbers, erasing (colour and mirror do not mind each other).
 
 use super::resize::Resizer;
-use super::tint::Tinter;
+use super::tint::{Part, Tinter};
 use super::{Augment, Layout, Mean, Output, Pass, Path};
 use crate::draw::Draw;
 use crate::error::Error;
@@ -86,7 +86,8 @@ impl Varied {
             let picture = &mut workspace.picture[..width * height * 3];
             resizer.run(record, augment.record[0], part, picture, width);
             if let Some(tint) = &draw.tint {
-                self.tinter.run(tint, picture, 0, width * 3, [width * 3, height]);
+                let width = width * 3;
+                self.tinter.run(tint, picture, Part { first: 0, stride: width, width, rows: height });
             }
             resized.apply(picture, &Draw { left: 0, top: 0, ..*draw }, out);
         } else if let Some(tint) = &draw.tint {
@@ -98,7 +99,7 @@ impl Varied {
                 let start = first + row * stride;
                 workspace.picture[start..start + width].copy_from_slice(&record[start..start + width]);
             }
-            self.tinter.run(tint, &mut workspace.picture, first, stride, [width, height]);
+            self.tinter.run(tint, &mut workspace.picture, Part { first, stride, width, rows: height });
             self.pass.apply(&workspace.picture, draw, out);
         }
         if augment.output != Output::Raw

@@ -7,19 +7,31 @@ use super::Avx2;
 use crate::augment::job::GROUP;
 use crate::augment::picture::{self, Pixels};
 use crate::augment::resize::{BITS, Weights};
-use crate::augment::tint::Step;
+use crate::augment::tint::{Part, Step};
 
 impl Avx2 {
     /// See [`picture::greys`].
-    pub(in crate::augment) fn greys(self, steps: &[Step], row: &[u8], indices: &[[u8; GROUP]; 3]) -> u64 {
+    pub(in crate::augment) fn greys(
+        self,
+        steps: &[Step],
+        picture: &[u8],
+        part: Part,
+        indices: &[[u8; GROUP]; 3],
+    ) -> u64 {
         // SAFETY: as for `run`.
-        unsafe { greys(steps, row, indices) }
+        unsafe { greys(steps, picture, part, indices) }
     }
 
     /// See [`picture::tint`].
-    pub(in crate::augment) fn tint(self, steps: &[Step], row: &mut [u8], indices: &[[u8; GROUP]; 3]) {
+    pub(in crate::augment) fn tint(
+        self,
+        steps: &[Step],
+        picture: &mut [u8],
+        part: Part,
+        indices: &[[u8; GROUP]; 3],
+    ) {
         // SAFETY: as for `run`.
-        unsafe { tint(steps, row, indices) }
+        unsafe { tint(steps, picture, part, indices) }
     }
 
     /// See [`picture::across`]; gives how many outputs were made.
@@ -39,17 +51,17 @@ impl Avx2 {
 /// # Safety
 /// The processor must have AVX2 and F16C.
 #[target_feature(enable = "avx2,f16c")]
-unsafe fn greys(steps: &[Step], row: &[u8], indices: &[[u8; GROUP]; 3]) -> u64 {
+unsafe fn greys(steps: &[Step], picture: &[u8], part: Part, indices: &[[u8; GROUP]; 3]) -> u64 {
     // SAFETY: the caller's promise.
-    unsafe { picture::greys::<Avx2>(steps, row, indices) }
+    unsafe { picture::greys::<Avx2>(steps, picture, part, indices) }
 }
 
 /// # Safety
 /// The processor must have AVX2 and F16C.
 #[target_feature(enable = "avx2,f16c")]
-unsafe fn tint(steps: &[Step], row: &mut [u8], indices: &[[u8; GROUP]; 3]) {
+unsafe fn tint(steps: &[Step], picture: &mut [u8], part: Part, indices: &[[u8; GROUP]; 3]) {
     // SAFETY: the caller's promise.
-    unsafe { picture::tint::<Avx2>(steps, row, indices) }
+    unsafe { picture::tint::<Avx2>(steps, picture, part, indices) }
 }
 
 /// # Safety

@@ -3,23 +3,35 @@
 
 use std::arch::x86_64::*;
 
-use super::{Avx512, SOURCE, Wide};
+use super::{Avx512, Wide};
 use crate::augment::job::GROUP;
 use crate::augment::picture::{self, Pixels};
 use crate::augment::resize::{BITS, Weights};
-use crate::augment::tint::Step;
+use crate::augment::tint::{Part, Step};
 
 impl Avx512 {
     /// See [`picture::greys`].
-    pub(in crate::augment) fn greys(self, steps: &[Step], row: &[u8], indices: &[[u8; GROUP]; 3]) -> u64 {
+    pub(in crate::augment) fn greys(
+        self,
+        steps: &[Step],
+        picture: &[u8],
+        part: Part,
+        indices: &[[u8; GROUP]; 3],
+    ) -> u64 {
         // SAFETY: as for `run`.
-        unsafe { greys(steps, row, indices) }
+        unsafe { greys(steps, picture, part, indices) }
     }
 
     /// See [`picture::tint`].
-    pub(in crate::augment) fn tint(self, steps: &[Step], row: &mut [u8], indices: &[[u8; GROUP]; 3]) {
+    pub(in crate::augment) fn tint(
+        self,
+        steps: &[Step],
+        picture: &mut [u8],
+        part: Part,
+        indices: &[[u8; GROUP]; 3],
+    ) {
         // SAFETY: as for `run`.
-        unsafe { tint(steps, row, indices) }
+        unsafe { tint(steps, picture, part, indices) }
     }
 
     /// See [`picture::across`]; gives how many outputs were made.
@@ -39,17 +51,17 @@ impl Avx512 {
 /// # Safety
 /// The processor must have AVX-512 F, BW, VL and VBMI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-unsafe fn greys(steps: &[Step], row: &[u8], indices: &[[u8; GROUP]; 3]) -> u64 {
+unsafe fn greys(steps: &[Step], picture: &[u8], part: Part, indices: &[[u8; GROUP]; 3]) -> u64 {
     // SAFETY: the caller's promise.
-    unsafe { picture::greys::<Wide<false>>(steps, row, indices) }
+    unsafe { picture::greys::<Wide<false>>(steps, picture, part, indices) }
 }
 
 /// # Safety
 /// The processor must have AVX-512 F, BW, VL and VBMI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
-unsafe fn tint(steps: &[Step], row: &mut [u8], indices: &[[u8; GROUP]; 3]) {
+unsafe fn tint(steps: &[Step], picture: &mut [u8], part: Part, indices: &[[u8; GROUP]; 3]) {
     // SAFETY: the caller's promise.
-    unsafe { picture::tint::<Wide<false>>(steps, row, indices) }
+    unsafe { picture::tint::<Wide<false>>(steps, picture, part, indices) }
 }
 
 /// # Safety
@@ -172,12 +184,14 @@ impl<const BRAIN: bool> Pixels for Wide<BRAIN> {
 
     #[inline(always)]
     unsafe fn store_pixels([r, g, b]: [__m512i; 3], to: *mut u8) {
-        // SAFETY: the masked store touches the 48 bytes that the caller promises room for.
+        // SAFETY: stores of 32 and 16 bytes are the 48 that the caller promises room for.
         unsafe {
             let words =
                 _mm512_or_si512(r, _mm512_or_si512(_mm512_slli_epi32::<8>(g), _mm512_slli_epi32::<16>(b)));
             let bytes = _mm512_permutexvar_epi8(_mm512_loadu_si512(THREE_OF_FOUR.as_ptr().cast()), words);
-            _mm512_mask_storeu_epi8(to.cast(), SOURCE, bytes);
+            // A masked store would make the next load wait, if that lies behind it.
+            _mm256_storeu_si256(to.cast(), _mm512_castsi512_si256(bytes));
+            _mm_storeu_si128(to.add(32).cast(), _mm512_extracti32x4_epi32::<2>(bytes));
         }
     }
 }
