@@ -90,15 +90,16 @@ impl MeanSource<'_> {
 pub(super) enum Store {
     /// Through the cache.
     Cached,
-    /// Past it, each vector from its register.
+    /// Past it, from registers, a line or half a line at a time.
     Stream,
     /// Past it, gathered into whole lines first.
     Stage,
 }
 
 /// One sample to be made. The invariant, which unsafe code relies on: `width` ≥ `group`; the crop lies in the record
-/// and in the mean image; `out` has exactly the sample's bytes, aligned to its elements, and to a group of them at
-/// every group for `Store::Stream` (for bytes, whose groups then run on from row to row, at every `group` pixels); its rows fit a stage for `Store::Stage`; indices lie in a group's bytes.
+/// and in the mean image; `out` has exactly the sample's bytes, aligned to its elements; for `Store::Stream` it
+/// begins with a line, as every row does, or for bytes in groups of 64 as every group in all rows together; its rows fit
+/// a stage for `Store::Stage`; indices lie in a group's bytes.
 pub(super) struct Job<'a> {
     pub record: &'a [u8],
     pub out: &'a mut [u8],

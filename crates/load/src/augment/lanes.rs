@@ -88,17 +88,23 @@ pub(super) trait Element: Copy {
     /// # Safety
     /// That of [`Lanes`].
     unsafe fn constants<L: Lanes>(job: &Job<'_>) -> Self::Constants<L>;
-    /// Makes the pixels of the group at `from` three vectors of as many elements at `to`. With `IMAGE`, its means are
-    /// the 16 values at each place of `mean`.
+    /// As many elements as a group has pixels, before they are rounded.
+    type Vector<L: Lanes>: Copy;
+    /// Makes the pixels of the group at `from` three vectors. With `IMAGE`, their means are the 16 values at each place
+    /// of `mean`.
     ///
     /// # Safety
     /// That of [`Lanes`].
-    unsafe fn make<L: Lanes, const IMAGE: bool, const STREAM: bool>(
+    unsafe fn make<L: Lanes, const IMAGE: bool>(
         from: *const u8,
         constants: &Self::Constants<L>,
         mean: [*const f32; 3],
-        to: [*mut Self; 3],
-    );
+    ) -> [Self::Vector<L>; 3];
+    /// Rounds a vector and writes it.
+    ///
+    /// # Safety
+    /// That of [`Lanes`].
+    unsafe fn store<L: Lanes, const STREAM: bool>(vector: Self::Vector<L>, to: *mut Self);
 }
 
 impl Element for u8 {
@@ -115,20 +121,22 @@ impl Element for u8 {
         unsafe { L::byte_table(job) }
     }
 
+    type Vector<L: Lanes> = L::Bytes;
+
     #[inline(always)]
-    unsafe fn make<L: Lanes, const IMAGE: bool, const STREAM: bool>(
+    unsafe fn make<L: Lanes, const IMAGE: bool>(
         from: *const u8,
         table: &L::ByteTable,
         _: [*const f32; 3],
-        to: [*mut u8; 3],
-    ) {
-        // SAFETY: the caller's promises are the callees'.
-        unsafe {
-            let bytes = L::bytes(from, table);
-            for k in 0..3 {
-                L::store_u8::<STREAM>(bytes[k], to[k]);
-            }
-        }
+    ) -> [L::Bytes; 3] {
+        // SAFETY: the caller's promise.
+        unsafe { L::bytes(from, table) }
+    }
+
+    #[inline(always)]
+    unsafe fn store<L: Lanes, const STREAM: bool>(bytes: L::Bytes, to: *mut u8) {
+        // SAFETY: the caller's promise.
+        unsafe { L::store_u8::<STREAM>(bytes, to) }
     }
 }
 
@@ -155,22 +163,29 @@ macro_rules! number {
                 }
             }
 
+            type Vector<L: Lanes> = L::Floats;
+
             #[inline(always)]
-            unsafe fn make<L: Lanes, const IMAGE: bool, const STREAM: bool>(
+            unsafe fn make<L: Lanes, const IMAGE: bool>(
                 from: *const u8,
                 constants: &Constants<L>,
                 mean: [*const f32; 3],
-                to: [*mut $type; 3],
-            ) {
+            ) -> [L::Floats; 3] {
                 // SAFETY: the caller's promises are the callees'.
                 unsafe {
-                    let x = L::pixels(from, &constants.table);
+                    let mut x = L::pixels(from, &constants.table);
                     for k in 0..3 {
                         let mean = if IMAGE { L::load(mean[k]) } else { constants.mean[k] };
-                        let y = L::finish(x[k], mean, constants.shift[k], constants.scale[k]);
-                        L::$store::<STREAM>(y, to[k]);
+                        x[k] = L::finish(x[k], mean, constants.shift[k], constants.scale[k]);
                     }
+                    x
                 }
+            }
+
+            #[inline(always)]
+            unsafe fn store<L: Lanes, const STREAM: bool>(y: L::Floats, to: *mut $type) {
+                // SAFETY: the caller's promise.
+                unsafe { L::$store::<STREAM>(y, to) }
             }
         }
     };
@@ -205,8 +220,7 @@ pub(super) unsafe fn run<L: Lanes>(job: &mut Job<'_>) {
 unsafe fn make<L: Lanes, E: Element, const IMAGE: bool>(job: &mut Job<'_>) {
     let (out, rows) = (job.out.as_mut_ptr().cast::<E>(), job.rows);
     assert_eq!(job.group, E::group::<L>());
-    // SAFETY: `Job` promises that the sample's elements lie in `out`, aligned to a group of them at each group for
-    // `Store::Stream`; a stage lends as much room for the rows that it gives.
+    // SAFETY: `Job` promises that the sample's elements lie in `out`, in rows of whole lines for `Store::Stream`; a stage lends as much room for the rows that it gives.
     unsafe {
         let constants = E::constants::<L>(job);
         let direct = [out.add(job.to.vector(0)), out.add(job.to.vector(1)), out.add(job.to.vector(2))];
@@ -238,11 +252,12 @@ fn next_group(group: usize, width: usize, column: usize) -> usize {
     if column + group == width { width } else { (column + group).min(width - group) }
 }
 
-/// Makes some rows of a job; `to` is where the three vectors of the first group of the first of them go.
+/// Makes some rows of a job; `to` is where the three vectors of the first group of the first of them go. With `STREAM`,
+/// vectors that are half a line are written in pairs, so that each line is full at once.
 ///
 /// # Safety
-/// That of [`run`]; there is room for those rows at `to`, aligned to a group of elements at each group with
-/// `STREAM`.
+/// That of [`run`]; there is room for those rows at `to`. With `STREAM`, it is aligned to a group of elements at each
+/// group, and rows are whole lines.
 #[inline(always)]
 unsafe fn make_rows<L: Lanes, E: Element, const IMAGE: bool, const STREAM: bool>(
     job: &Job<'_>,
@@ -250,30 +265,63 @@ unsafe fn make_rows<L: Lanes, E: Element, const IMAGE: bool, const STREAM: bool>
     rows: Range<usize>,
     to: [*mut E; 3],
 ) {
-    let image = job.mean.image.map_or(std::ptr::null(), <[f32]>::as_ptr);
-    let first = rows.start;
-    // SAFETY: `Job` promises that the bytes of each group lie in the record, and that the mean image, if there is
-    // one, has 16 values at every place that `mean.at` gives; room for the elements is the caller's promise.
+    let (first, group) = (rows.start, E::group::<L>());
+    // Where channels lie side by side, a group's own vectors follow each other.
+    let pairs = STREAM && group * size_of::<E>() < LINE && job.to.planes();
+    // SAFETY: the room that `make_group` writes to is the caller's promise; a pair's second group lies in the row, as
+    // that is a whole number of lines.
     unsafe {
         for row in rows {
             let (mut column, ahead) = (0, job.ahead(row));
             while column < job.width {
-                let from = job.record.as_ptr().add(job.source(row, column));
-                for line in (0..3 * E::group::<L>()).step_by(LINE) {
-                    L::prefetch(from.wrapping_add(ahead + line));
-                }
-                let at = job.to.within(row - first, column);
-                let mut mean = [image; 3];
-                if IMAGE {
-                    for (k, mean) in mean.iter_mut().enumerate() {
-                        *mean = image.add(job.mean.at(k, row, column));
+                let here = job.to.within(row - first, column);
+                let vectors = make_group::<L, E, IMAGE>(job, constants, row, column, ahead);
+                if pairs {
+                    column += group;
+                    let next = job.to.within(row - first, column);
+                    let more = make_group::<L, E, IMAGE>(job, constants, row, column, ahead);
+                    for k in 0..3 {
+                        E::store::<L, STREAM>(vectors[k], to[k].add(here));
+                        E::store::<L, STREAM>(more[k], to[k].add(next));
+                    }
+                } else {
+                    for k in 0..3 {
+                        E::store::<L, STREAM>(vectors[k], to[k].add(here));
                     }
                 }
-                let to = [to[0].add(at), to[1].add(at), to[2].add(at)];
-                E::make::<L, IMAGE, STREAM>(from, constants, mean, to);
-                column = next_group(E::group::<L>(), job.width, column);
+                column = next_group(group, job.width, column);
             }
         }
+    }
+}
+
+/// Makes the group at (`row`, `column`) of the crop, and asks for what lies `ahead` bytes further in the record.
+///
+/// # Safety
+/// That of [`run`].
+#[inline(always)]
+unsafe fn make_group<L: Lanes, E: Element, const IMAGE: bool>(
+    job: &Job<'_>,
+    constants: &E::Constants<L>,
+    row: usize,
+    column: usize,
+    ahead: usize,
+) -> [E::Vector<L>; 3] {
+    // SAFETY: `Job` promises that the bytes of each group lie in the record, and that the mean image, if there is
+    // one, has 16 values at every place that `mean.at` gives.
+    unsafe {
+        let from = job.record.as_ptr().add(job.source(row, column));
+        for line in (0..3 * E::group::<L>()).step_by(LINE) {
+            L::prefetch(from.wrapping_add(ahead + line));
+        }
+        let image = job.mean.image.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        let mut mean = [image; 3];
+        if IMAGE {
+            for (k, mean) in mean.iter_mut().enumerate() {
+                *mean = image.add(job.mean.at(k, row, column));
+            }
+        }
+        E::make::<L, IMAGE>(from, constants, mean)
     }
 }
 

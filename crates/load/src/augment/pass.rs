@@ -223,20 +223,16 @@ impl Pass {
         let (width, bytes) = (self.augment.crop[0], self.augment.output.bytes());
         let planes = self.augment.layout == Layout::Nchw;
         let group = self.path.group(self.augment.output);
-        // Every group is aligned if the sample is and a row is some of them; where groups of bytes run on from row to
-        // row, a plane need only be.
+        // Every row is some lines if the sample begins with one; where groups of bytes run on from row to row, all rows
+        // together need only be. Groups of less than half a line are not written one by one.
         let across = if group == WIDE { width * self.augment.crop[1] } else { width };
-        let aligned = across.is_multiple_of(group) && out.as_ptr().addr().is_multiple_of(group * bytes);
-        let lines = aligned && (group * bytes).is_multiple_of(LINE);
+        let lines = (across * bytes).is_multiple_of(LINE) && out.as_ptr().addr().is_multiple_of(LINE);
         if !self.stream {
             Store::Cached
-        } else if lines {
-            // Vectors are lines.
+        } else if lines && 2 * group * bytes >= LINE {
             Store::Stream
         } else if fits(width * bytes * if planes { 1 } else { 3 }, planes) {
             Store::Stage
-        } else if aligned {
-            Store::Stream
         } else {
             Store::Cached
         }
