@@ -13,13 +13,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use crossbeam_channel::{Receiver, Sender, select_biased};
 
 use crate::augment::{Varied, Workspace};
+use crate::course::Course;
 use crate::error::Error;
 use crate::loader::Config;
-use crate::lookahead::Lookahead;
 use crate::meter::{Meter, Stage};
 use crate::plan::EpochOrder;
 use crate::records::Records;
 use crate::ring::{Memory, NO_LABEL, Sample, Slot};
+use crate::scout::Scout;
 use crate::share::{Share, Shared};
 
 /// What all threads share.
@@ -27,10 +28,11 @@ pub(crate) struct Crew<M> {
     records: Arc<dyn Records>,
     config: Config,
     varied: Varied,
-    lookahead: Lookahead,
+    scout: Scout,
     meter: Arc<Meter>,
     lanes: Box<[RwLock<Lane<M>>]>,
-    next: Mutex<Next>,
+    /// The next batch to be opened.
+    next: Mutex<Course>,
     /// Number in the stream of the next batch to be delivered.
     delivered: Mutex<u64>,
     free_slots: Receiver<Slot<M>>,
@@ -46,27 +48,14 @@ struct Scratch {
     workspace: Workspace,
 }
 
-/// The next batch to be opened.
-struct Next {
-    sequence: u64,
-    epoch: u32,
-    number: u64,
-    order: EpochOrder,
-}
-
 /// A batch in work, or the memory of one.
 struct Lane<M> {
     /// Its number in the stream; nothing before the first.
     sequence: Option<u64>,
     shared: Option<Shared<M>>,
     epoch: u32,
-    number: u64,
     order: EpochOrder,
-    /// The order of the next epoch.
-    following: EpochOrder,
     positions: Range<u64>,
-    /// What comes after it: to be prefetched.
-    due: (EpochOrder, Range<u64>),
     complete: AtomicBool,
     /// The failure of the first sample that failed.
     failure: Mutex<Option<(usize, Error)>>,
@@ -82,28 +71,24 @@ impl<M: Memory> Crew<M> {
         finished: Sender<Result<Slot<M>, Error>>,
         stopped: Receiver<()>,
     ) -> Self {
-        let (epoch, number) = config.start;
-        let order = config.plan.epoch(epoch);
+        let next = Course::new(&config);
         let lane = |_| {
             RwLock::new(Lane {
                 sequence: None,
                 shared: None,
-                epoch,
-                number,
-                order,
-                following: order,
+                epoch: next.epoch,
+                order: next.order,
                 positions: 0..0,
-                due: (order, 0..0),
                 complete: AtomicBool::new(false),
                 failure: Mutex::new(None),
             })
         };
         Crew {
             lanes: (0..config.slots.max(2)).map(lane).collect(),
-            next: Mutex::new(Next { sequence: 0, epoch, number, order }),
+            next: Mutex::new(next),
             delivered: Mutex::new(0),
             over: AtomicBool::new(false),
-            lookahead: Lookahead::default(),
+            scout: Scout::new(&config),
             records,
             config,
             varied,
@@ -143,6 +128,11 @@ impl<M: Memory> Crew<M> {
         }
     }
 
+    /// The life of the thread that asks for records ahead.
+    pub fn scout(&self) {
+        self.scout.run(&*self.records, &self.config, &self.over, &self.stopped);
+    }
+
     fn lane(&self, sequence: u64) -> &RwLock<Lane<M>> {
         &self.lanes[(sequence % self.lanes.len() as u64) as usize]
     }
@@ -153,43 +143,27 @@ impl<M: Memory> Crew<M> {
         if next.sequence > sequence {
             return true;
         }
-        let plan = &self.config.plan;
-        while next.number >= plan.batches() {
-            (next.epoch, next.number) = (next.epoch + 1, 0);
-            next.order = plan.epoch(next.epoch);
-        }
-        if next.epoch >= self.config.end {
+        if !next.settle(&self.config) {
             return false;
         }
         let Some(mut slot) = self.meter.time(Stage::Blocked, || self.free_slot()) else { return false };
-        let (positions, global) = (plan.positions(next.number), plan.global_positions(next.number));
+        let global = self.config.plan.global_positions(next.number);
+        let positions = next.positions(&self.config);
         let count = (positions.end - positions.start) as usize;
         slot.epoch = next.epoch;
         slot.number = next.number;
         slot.positions = positions.clone();
         slot.global = global.end - global.start;
-        if sequence == 0 {
-            // Nobody asked for the first batch while making the one before.
-            for (index, position) in positions.clone().enumerate() {
-                self.lookahead.due(&*self.records, index, || next.order.record(position));
-            }
-        }
+        self.scout.open(sequence, &*self.records, &self.config, &self.over);
         // The lane is empty: it held the batch a whole ring ago, and a slot is free only if that was delivered.
         let mut lane = write(self.lane(sequence));
         lane.sequence = Some(sequence);
-        (lane.epoch, lane.number, lane.order) = (next.epoch, next.number, next.order);
-        lane.following = plan.epoch(next.epoch.saturating_add(1));
+        (lane.epoch, lane.order) = (next.epoch, next.order);
         lane.positions = positions;
-        lane.due = if next.number + 1 < plan.batches() {
-            (next.order, plan.positions(next.number + 1))
-        } else {
-            (lane.following, plan.positions(0))
-        };
         *lane.complete.get_mut() = count == 0;
         Shared::open(&mut lane.shared, slot, count);
         drop(lane);
-        next.sequence += 1;
-        next.number += 1;
+        next.advance();
         drop(next);
         if count == 0 {
             self.deliver();
@@ -228,14 +202,6 @@ impl<M: Memory> Crew<M> {
 
     fn make(&self, lane: &Lane<M>, share: &mut Share<'_>, scratch: &mut Scratch) -> Result<(), Error> {
         let position = lane.positions.start + share.index as u64;
-        let (order, due) = &lane.due;
-        let next = due.start + share.index as u64;
-        if next < due.end {
-            self.lookahead.due(&*self.records, share.index, || order.record(next));
-        }
-        if let Some(far) = lane.order.ahead(&lane.following, position) {
-            self.lookahead.due(&*self.records, share.index, || far);
-        }
         let record = lane.order.record(position);
         let draw = self.config.drawer.draw(lane.epoch, position);
         *share.sample = Sample { record, draw };

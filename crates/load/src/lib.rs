@@ -82,6 +82,7 @@ mod augment;
 mod blocks;
 mod bound;
 mod check;
+mod course;
 mod crew;
 mod draw;
 mod error;
@@ -91,6 +92,7 @@ mod meter;
 mod plan;
 mod records;
 mod ring;
+mod scout;
 mod share;
 mod vary;
 

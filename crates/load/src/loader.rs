@@ -33,7 +33,7 @@ pub struct Config {
     pub start: (u32, u64),
     /// The epoch before which the stream ends.
     pub end: u32,
-    /// Worker threads.
+    /// Worker threads. One more asks the system for records ahead and does nothing else.
     pub threads: usize,
     /// Slots of the ring; at least 2.
     pub slots: usize,
@@ -101,14 +101,16 @@ impl<M: Memory> Loader<M> {
         let threads = config.threads.max(1);
         let crew = Crew::new(records, config, varied, meter.clone(), free_slots, finished, stopped);
         let crew = Arc::new(crew);
-        let start = |i| {
+        let start = |name: String, job: fn(&Crew<M>)| {
             let crew = crew.clone();
-            let name = format!("loader-{i}");
-            std::thread::Builder::new().name(name).spawn(move || crew.work())
+            std::thread::Builder::new().name(name).spawn(move || job(&crew))
         };
         // If one cannot start, `stop` is dropped, which ends the others.
-        let threads =
-            (0..threads).map(start).collect::<Result<_, _>>().map_err(|e| Error::Threads(e.to_string()))?;
+        let threads = (0..threads)
+            .map(|i| start(format!("loader-{i}"), Crew::work))
+            .chain(std::iter::once_with(|| start("loader-scout".into(), Crew::scout)))
+            .collect::<Result<_, _>>()
+            .map_err(|e| Error::Threads(e.to_string()))?;
         Ok(Loader { ready, free, meter, stop: Some(stop), threads })
     }
 

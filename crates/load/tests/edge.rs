@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use alexnet_load::{Augment, Draw, Layout, Mean, Output, Pass, Path};
+use alexnet_load::{Augment, Draw, HeapMemory, Layout, Mean, Memory, Output, Pass, Path};
 
 const PAGE: usize = 4096;
 
@@ -18,11 +18,14 @@ fn nothing_is_read_past_a_record() {
     let record = &map[..3 * PAGE];
     for path in Path::available() {
         for output in [Output::U8, Output::Bf16, Output::F16, Output::F32] {
-            for (layout, width) in
-                [Layout::Nchw, Layout::Nhwc].into_iter().flat_map(|l| [16, 50, 64].map(|w| (l, w)))
+            // As many pixels in another shape, for crops whose groups of bytes run on from row to row.
+            let sizes = [([64, 64], 16), ([64, 64], 50), ([64, 64], 64), ([128, 32], 96), ([128, 32], 100)];
+            for (layout, (size, width)) in
+                [Layout::Nchw, Layout::Nhwc].into_iter().flat_map(|l| sizes.map(|s| (l, s)))
             {
+                let [left, top] = [size[0] - width, size[1] - 8].map(|slack| slack as u32);
                 let augment = Augment {
-                    record: [64, 64],
+                    record: size,
                     crop: [width, 8],
                     mean: Mean::Channel([0.0; 3]),
                     scale: [1.0; 3],
@@ -31,11 +34,11 @@ fn nothing_is_read_past_a_record() {
                 };
                 let pass = Pass::on(path, augment).expect("a sound configuration");
                 for mirror in [false, true] {
-                    let draw =
-                        Draw { left: 64 - width as u32, top: 56, mirror, shift: [0.0; 3], ..Draw::default() };
-                    let mut out = vec![0u64; width * 8 * 3 * output.bytes() / 8];
-                    pass.apply(record, &draw, bytemuck::cast_slice_mut(&mut out));
-                    assert!(out.iter().all(|&word| word == out[0]), "{} {output:?}", path.name());
+                    let draw = Draw { left, top, mirror, shift: [0.0; 3], ..Draw::default() };
+                    let mut out = HeapMemory::new(width * 8 * 3 * output.bytes());
+                    pass.apply(record, &draw, out.bytes_mut());
+                    let words: &[u64] = bytemuck::cast_slice(out.bytes());
+                    assert!(words.iter().all(|&word| word == words[0]), "{} {output:?}", path.name());
                 }
             }
         }

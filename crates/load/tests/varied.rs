@@ -8,6 +8,7 @@ use alexnet_load::{
     Mean, Memory, Order, Output, Path, Plan, Rank, Records, Rect, ResizedCrop, Subset, Tint, Varied, Vary,
     View,
 };
+use proptest::prelude::*;
 
 const SIZE: [usize; 2] = [61, 47];
 
@@ -182,6 +183,64 @@ fn every_path_gives_the_same() {
                 assert!(!inside || zeros, "({x}, {y}) is in the hole");
                 assert!(inside || !zeros || output == Output::U8, "({x}, {y}) is outside the hole");
             }
+        }
+    }
+}
+
+/// Any factor: none, all, ordinary ones, and such as no jitter draws.
+fn factor() -> impl Strategy<Value = f32> {
+    prop_oneof![
+        4 => 0f32..2.0,
+        1 => Just(1.0),
+        1 => prop::sample::select(vec![0.0, -1.0, 101.0, 1e30, f32::INFINITY, f32::NAN]),
+    ]
+}
+
+/// A record, a crop's size, and a draw that resizes, tints or both.
+fn case() -> impl Strategy<Value = ([usize; 2], Vec<u8>, [usize; 2], Draw)> {
+    let sides = || (1usize..100, 1usize..24);
+    let adjust = || prop::sample::select(vec![Adjust::Brightness, Adjust::Contrast, Adjust::Saturation]);
+    (sides(), sides(), any::<bool>()).prop_flat_map(move |((width, height), (across, down), resize)| {
+        let crop = if resize { [across, down] } else { [across.min(width), down.min(height)] };
+        let part = (1..=width, 1..=height)
+            .prop_flat_map(move |(w, h)| (0..=width - w, 0..=height - h, Just([w, h])));
+        let tint = ([factor(), factor(), factor()], [adjust(), adjust(), adjust()])
+            .prop_map(|(factors, order)| Tint { factors, order });
+        let bytes = prop_oneof![
+            prop::collection::vec(any::<u8>(), width * height * 3),
+            prop::collection::vec(prop::sample::select(vec![0u8, 255]), width * height * 3),
+        ];
+        let draw =
+            (part, proptest::option::weighted(0.7, tint), 0..=width - crop[0].min(width), any::<bool>())
+                .prop_map(move |((x, y, [w, h]), tint, left, mirror)| {
+                    let [x, y, w, h] = [x, y, w, h].map(|side| side as u32);
+                    let part = resize.then_some(Rect { left: x, top: y, width: w, height: h });
+                    Draw { left: left as u32, mirror, part, tint, ..Draw::default() }
+                });
+        (Just([width, height]), bytes, Just(crop), draw)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(600))]
+
+    /// Resized and tinted pictures on every path, bit for bit those of the plain one; parts often end with the record.
+    #[test]
+    fn every_path_varies_as_the_plain_one((size, record, crop, draw) in case()) {
+        // What resizes takes crops larger than the record too; the record must still hold the crop that a pass checks.
+        let (width, height) = (size[0].max(crop[0]), size[1].max(crop[1]));
+        let mut large = vec![0; width * height * 3];
+        for (y, row) in record.chunks_exact(size[0] * 3).enumerate() {
+            large[y * width * 3..][..row.len()].copy_from_slice(row);
+        }
+        let augment = Augment { record: [width, height], ..augment(crop, Output::U8, Layout::Nhwc) };
+        let all = Path::available().into_iter().map(|path| {
+            let varied = Varied::on(path, augment.clone(), true).expect("a sound configuration");
+            (path.name(), made(&varied, &augment, &large, &draw))
+        });
+        let all: Vec<_> = all.collect();
+        for (name, sample) in &all[1..] {
+            prop_assert!(*sample == all[0].1, "{} {:?}", name, draw);
         }
     }
 }

@@ -4,6 +4,7 @@
 use crate::error::Error;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// What a file is called while it is being written.
@@ -35,6 +36,17 @@ pub(crate) fn read_exact_at(file: &File, mut out: &mut [u8], mut offset: u64) ->
     }
     Ok(())
 }
+
+/// Asks the system to bring bytes of a file into memory; returns at once. Advice may be ignored, so failure is no error.
+#[cfg(target_os = "linux")]
+pub(crate) fn will_need(file: &File, range: Range<u64>) {
+    // A length of nothing would mean all the rest.
+    if let Some(len) = range.end.checked_sub(range.start).and_then(std::num::NonZeroU64::new) {
+        let _ = rustix::fs::fadvise(file, range.start, Some(len), rustix::fs::Advice::WillNeed);
+    }
+}
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn will_need(_: &File, _: Range<u64>) {}
 
 /// The whole of a file that must not be longer than `limit` bytes.
 pub(crate) fn read_limited(path: &Path, limit: u64) -> Result<Vec<u8>, Error> {

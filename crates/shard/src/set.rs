@@ -104,9 +104,9 @@ impl SplitSet {
             shard_records: manifest.recipe.shard_records,
             moments: Moments::default(),
         };
-        for named in &files.shards {
-            let path = dir.join(&named.file);
-            let shard = open_named(&path, access)?;
+        let paths: Vec<PathBuf> = files.shards.iter().map(|named| dir.join(&named.file)).collect();
+        for ((named, path), shard) in files.shards.iter().zip(&paths).zip(open_all(&paths, access)) {
+            let shard = shard?;
             let stranger = |problem| Error::Stranger { path: path.clone(), problem };
             if shard.identity() != named.identity {
                 let problem =
@@ -115,7 +115,7 @@ impl SplitSet {
             }
             if shard.header().recipe != manifest.recipe_digest {
                 let (expected, found) = (manifest.recipe_digest, shard.header().recipe);
-                return Err(Error::OtherRecipe { path, expected, found });
+                return Err(Error::OtherRecipe { path: path.clone(), expected, found });
             }
             if (named.images, named.bytes) != (shard.len(), shard.header().file_bytes()) {
                 return Err(stranger("counts differ from the manifest's".to_owned()));
@@ -124,7 +124,7 @@ impl SplitSet {
                 return Err(stranger(format!("the manifest names {} shards", files.shards.len())));
             }
             if let Some(other) = set.shards.last() {
-                same_split(&path, shard.header(), other.header())?;
+                same_split(path, shard.header(), other.header())?;
             }
             let moments = set.moments.checked_merge(&shard.moments());
             set.moments = moments.ok_or_else(|| stranger("moments of the split leave u64".to_owned()))?;
@@ -237,7 +237,7 @@ impl SplitSet {
         shard.record(i, scratch)
     }
 
-    /// Asks the system to bring record `i` into memory, and returns at once. Does nothing unless mapped.
+    /// Asks the system to bring record `i` into memory, and returns at once.
     pub fn prefetch(&self, i: u64) {
         if let Some((shard, i)) = self.locate(i) {
             shard.prefetch(i);
@@ -282,4 +282,24 @@ impl SplitSet {
     pub fn report(&self) -> Vec<ReportEntry> {
         self.shards.iter().flat_map(|shard| shard.report().iter().cloned()).collect()
     }
+}
+
+/// Threads that open shards: each waits for a disk most of the time.
+const OPENERS: usize = 16;
+
+/// Every shard, in order, opened by several threads.
+fn open_all(paths: &[PathBuf], access: Access) -> Vec<Result<Shard, Error>> {
+    let open = |paths: &[PathBuf]| paths.iter().map(|path| open_named(path, access)).collect();
+    if paths.len() == 1 {
+        return open(paths);
+    }
+    std::thread::scope(|scope| {
+        let part = paths.len().div_ceil(OPENERS).max(1);
+        let parts: Vec<_> = paths.chunks(part).map(|paths| scope.spawn(move || open(paths))).collect();
+        // Only a panic of ours could fail the join, and it goes on as one.
+        let join = |part: std::thread::ScopedJoinHandle<'_, Vec<_>>| {
+            part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        };
+        parts.into_iter().flat_map(join).collect()
+    })
 }

@@ -6,7 +6,7 @@ use crate::class::Class;
 use crate::content::{self, Content};
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::file::read_exact_at;
+use crate::file::{read_exact_at, will_need};
 use crate::guard::guard;
 use crate::header::{HEADER_BYTES, Header};
 use crate::index::{self, Section, Sections, UNKNOWN_LABEL, u32_at, u64_at};
@@ -66,7 +66,10 @@ impl Shard {
         let (start, len) = (header.index_offset(), header.index_bytes as usize);
         let mut bytes = match access {
             Access::Map => {
-                Bytes::Map(Mapping::new(&file, header.file_bytes()).map_err(Error::io(path, "map"))?)
+                let map = Mapping::new(&file, header.file_bytes()).map_err(Error::io(path, "map"))?;
+                // Touched page by page, the system would read records around it.
+                map.will_need(start as usize..start as usize + len);
+                Bytes::Map(map)
             }
             Access::Read => {
                 let mut index = vec![0; len];
@@ -218,11 +221,12 @@ impl Shard {
         }
     }
 
-    /// Asks the system to bring record `i` into memory, and returns at once. Does nothing unless mapped, or if
-    /// there is no such record.
+    /// Asks the system to bring record `i` into memory, and returns at once. Does nothing if there is no such record.
     pub fn prefetch(&self, i: u64) {
-        if let (Bytes::Map(map), Ok(place)) = (&self.bytes, self.place(i)) {
-            map.will_need(place.start as usize..place.end as usize);
+        match (&self.bytes, self.place(i)) {
+            (Bytes::Map(map), Ok(place)) => map.will_need(place.start as usize..place.end as usize),
+            (Bytes::Read(file, _), Ok(place)) => will_need(file, place),
+            (_, Err(_)) => {}
         }
     }
 

@@ -9,12 +9,14 @@
 //! ```
 #![allow(unsafe_code)]
 
+mod pixels;
+
 use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
+use super::job::{GROUP, Job};
 use super::lanes::{self, Lanes};
-use super::pass::{GROUP, Job};
 
 /// Proof that the processor has AVX2 and F16C.
 #[derive(Clone, Copy, Debug)]
@@ -57,7 +59,10 @@ unsafe fn copy(from: &[u8], to: &mut [u8]) {
 // The methods below are inlined into `run`, which enables the instruction set.
 impl Lanes for Avx2 {
     type Floats = [__m256; 2];
+    type Bytes = __m128i;
     type Table = [[__m128i; 3]; 3];
+    type ByteTable = Self::Table;
+    const BYTES: usize = GROUP;
 
     #[inline(always)]
     unsafe fn table(indices: &[[u8; GROUP]; 3]) -> Self::Table {
@@ -72,6 +77,12 @@ impl Lanes for Avx2 {
         }
         // SAFETY: 144 bytes of shuffle indices are nine registers of them.
         unsafe { std::mem::transmute::<[[[u8; GROUP]; 3]; 3], [[__m128i; 3]; 3]>(table) }
+    }
+
+    #[inline(always)]
+    unsafe fn byte_table(job: &Job<'_>) -> Self::Table {
+        // SAFETY: the caller's promise.
+        unsafe { Self::table(job.indices) }
     }
 
     #[inline(always)]
@@ -175,7 +186,7 @@ impl Lanes for Avx2 {
     #[inline(always)]
     unsafe fn prefetch(from: *const u8) {
         // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 
     #[inline(always)]

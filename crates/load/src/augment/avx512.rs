@@ -1,15 +1,20 @@
-//! AVX-512 with VBMI: 16 values are one register, and one byte permutation picks them out of 48 bytes.
+//! AVX-512 with VBMI: 16 values are one register, and one byte permutation picks them out of 48 bytes; 64 bytes are one
+//! too, picked by two permutations out of three registers.
 //!
 //! For floats the permutation puts each byte at the bottom of its own 32-bit word and zeroes the rest, so that it
 //! widens as well; for bf16 another one takes the upper halves of 16 words, where the processor does not round itself.
 #![allow(unsafe_code)]
 
+mod lines;
+mod pixels;
+
 use std::arch::x86_64::*;
 
 use half::{bf16, f16};
 
+use super::Output;
+use super::job::{GROUP, Job, Store, WIDE};
 use super::lanes::{self, Lanes};
-use super::pass::{GROUP, Job};
 
 /// Proof that the processor has AVX-512 F, BW, VL and VBMI.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +41,13 @@ impl Avx512 {
 
     pub(super) fn run(self, job: &mut Job<'_>) {
         // SAFETY: `self` exists, so the processor has all four; `brain` says that it has the fifth.
-        unsafe { if self.brain && !job.subnormal { run_brain(job) } else { run(job) } }
+        unsafe {
+            match (job.output, job.store) {
+                (Output::U8, Store::Stream) => lines::lines(job),
+                _ if self.brain && !job.subnormal => run_brain(job),
+                _ => run(job),
+            }
+        }
     }
 
     /// Copies past the cache; `to` is a multiple of 64 bytes, aligned to 64.
@@ -62,6 +73,24 @@ unsafe fn run_brain(job: &mut Job<'_>) {
     unsafe { lanes::run::<Wide<true>>(job) }
 }
 
+/// The bytes of three vectors, out of three registers.
+///
+/// # Safety
+/// The processor must have AVX-512 F, BW and VBMI.
+#[inline(always)]
+unsafe fn pick(part: [__m512i; 3], table: &ByteTable) -> [__m512i; 3] {
+    // SAFETY: registers only.
+    unsafe {
+        let mut vectors = part;
+        for (vector, (&index, &third)) in vectors.iter_mut().zip(table.indices.iter().zip(&table.third)) {
+            // Both permutations take as many low bits of an index as they need.
+            let two = _mm512_permutex2var_epi8(part[0], index, part[1]);
+            *vector = _mm512_mask_permutexvar_epi8(two, third, index, part[2]);
+        }
+        vectors
+    }
+}
+
 /// # Safety
 /// The processor must have AVX-512 F, BW, VL and VBMI.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi")]
@@ -73,13 +102,12 @@ unsafe fn copy(from: &[u8], to: &mut [u8]) {
 /// The registers; `BRAIN` if AVX512_BF16 rounds to bf16.
 struct Wide<const BRAIN: bool>;
 
-/// Indices for the byte permutation.
+/// Indices into 192 bytes: three registers.
 #[derive(Clone, Copy)]
-pub(super) struct Table {
-    /// Each byte at the bottom of a word.
-    words: [__m512i; 3],
-    /// All 48 bytes side by side.
-    bytes: __m512i,
+pub(super) struct ByteTable {
+    indices: [__m512i; 3],
+    /// Which of them lie in the third register.
+    third: [__mmask64; 3],
 }
 
 /// The first 48 bytes.
@@ -88,38 +116,49 @@ const SOURCE: u64 = (1 << 48) - 1;
 // The methods below are inlined into the functions above, which enable the instruction set.
 impl<const BRAIN: bool> Lanes for Wide<BRAIN> {
     type Floats = __m512;
-    type Table = Table;
+    type Bytes = __m512i;
+    /// Each byte at the bottom of a word.
+    type Table = [__m512i; 3];
+    type ByteTable = ByteTable;
+    const BYTES: usize = WIDE;
 
     #[inline(always)]
     unsafe fn table(indices: &[[u8; GROUP]; 3]) -> Self::Table {
         // The source's last byte is zero: only 48 are loaded.
-        let (mut words, mut bytes) = ([[63u8; 64]; 3], [0u8; 64]);
-        for (k, indices) in indices.iter().enumerate() {
+        let mut words = [[63u8; 64]; 3];
+        for (words, indices) in words.iter_mut().zip(indices) {
             for (j, &index) in indices.iter().enumerate() {
-                words[k][4 * j] = index;
-                bytes[GROUP * k + j] = index;
+                words[4 * j] = index;
             }
         }
         // SAFETY: 64 bytes of indices are a register of them.
+        unsafe { std::mem::transmute::<[[u8; 64]; 3], [__m512i; 3]>(words) }
+    }
+
+    #[inline(always)]
+    unsafe fn byte_table(job: &Job<'_>) -> Self::ByteTable {
+        // SAFETY: each load reads one array of 64 bytes.
         unsafe {
-            Table {
-                words: std::mem::transmute::<[[u8; 64]; 3], [__m512i; 3]>(words),
-                bytes: std::mem::transmute::<[u8; 64], __m512i>(bytes),
+            let mut table = ByteTable { indices: [_mm512_setzero_si512(); 3], third: [0; 3] };
+            for (k, indices) in job.wide.iter().enumerate() {
+                table.indices[k] = _mm512_loadu_si512(indices.as_ptr().cast());
+                // What lies past 127 has its highest bit set.
+                table.third[k] = _mm512_movepi8_mask(table.indices[k]);
             }
+            table
         }
     }
 
     #[inline(always)]
-    unsafe fn bytes(from: *const u8, table: &Self::Table) -> [__m128i; 3] {
-        // SAFETY: the masked load touches the 48 bytes that the caller promises and no others.
+    unsafe fn bytes(from: *const u8, table: &Self::ByteTable) -> [__m512i; 3] {
+        // SAFETY: three loads of 64 bytes are the 192 that the caller promises.
         unsafe {
-            let source = _mm512_maskz_loadu_epi8(SOURCE, from.cast());
-            let picked = _mm512_permutexvar_epi8(table.bytes, source);
-            [
-                _mm512_castsi512_si128(picked),
-                _mm512_extracti32x4_epi32::<1>(picked),
-                _mm512_extracti32x4_epi32::<2>(picked),
-            ]
+            let part = [
+                _mm512_loadu_si512(from.cast()),
+                _mm512_loadu_si512(from.add(64).cast()),
+                _mm512_loadu_si512(from.add(128).cast()),
+            ];
+            pick(part, table)
         }
     }
 
@@ -128,7 +167,7 @@ impl<const BRAIN: bool> Lanes for Wide<BRAIN> {
         // SAFETY: the masked load touches the 48 bytes that the caller promises and no others.
         unsafe {
             let source = _mm512_maskz_loadu_epi8(SOURCE, from.cast());
-            let [a, b, c] = table.words;
+            let [a, b, c] = *table;
             [
                 _mm512_cvtepi32_ps(_mm512_permutexvar_epi8(a, source)),
                 _mm512_cvtepi32_ps(_mm512_permutexvar_epi8(b, source)),
@@ -179,10 +218,10 @@ impl<const BRAIN: bool> Lanes for Wide<BRAIN> {
     }
 
     #[inline(always)]
-    unsafe fn store_u8<const STREAM: bool>(bytes: __m128i, to: *mut u8) {
-        // SAFETY: one store of 16 bytes, which the caller promises, aligned to 16 bytes if streamed.
+    unsafe fn store_u8<const STREAM: bool>(bytes: __m512i, to: *mut u8) {
+        // SAFETY: one store of 64 bytes, which the caller promises, aligned to 64 bytes if streamed.
         unsafe {
-            if STREAM { _mm_stream_si128(to.cast(), bytes) } else { _mm_storeu_si128(to.cast(), bytes) }
+            if STREAM { _mm512_stream_si512(to.cast(), bytes) } else { _mm512_storeu_si512(to.cast(), bytes) }
         }
     }
 
@@ -197,7 +236,7 @@ impl<const BRAIN: bool> Lanes for Wide<BRAIN> {
     #[inline(always)]
     unsafe fn prefetch(from: *const u8) {
         // SAFETY: a prefetch never faults.
-        unsafe { _mm_prefetch::<_MM_HINT_T0>(from.cast()) }
+        unsafe { _mm_prefetch::<_MM_HINT_T1>(from.cast()) }
     }
 
     #[inline(always)]

@@ -5,6 +5,7 @@
 //! is to be done; `scalar.rs` does it plainly and is the oracle; a [`Pass`] does it as fast as this processor can,
 //! and gives the same bits. Which bits a NaN has is left open.
 
+mod job;
 mod pass;
 mod resize;
 mod scalar;
@@ -17,6 +18,8 @@ mod avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod lanes;
+#[cfg(target_arch = "x86_64")]
+mod picture;
 #[cfg(target_arch = "x86_64")]
 mod stage;
 

@@ -4,19 +4,12 @@
 //! A [`Pass`] gives the bits of [`Augment::apply`], whatever its [`Path`]. Every bound that the vector code relies on
 //! is checked here, in [`Pass::apply`].
 
+use super::job::{BUFFER, GROUP, Job, LINE, MeanSource, Steps, Store, WIDE};
 use super::{Augment, Layout, Mean, Output};
 #[cfg(target_arch = "x86_64")]
 pub use super::{avx2::Avx2, avx512::Avx512};
 use crate::draw::Draw;
 use crate::error::Error;
-
-/// Pixels that vector paths handle at a time.
-pub(super) const GROUP: usize = 16;
-
-/// Bytes of a cache line.
-pub(super) const LINE: usize = 64;
-/// Bytes of the buffer of a stage: half of a small first-level cache, for the record passes through there too.
-pub(super) const BUFFER: usize = 24 * 1024;
 
 /// A way of computing samples. All give the same bits.
 #[derive(Clone, Copy, Debug)]
@@ -60,107 +53,27 @@ impl Path {
             Path::Avx512(_) => "avx512",
         }
     }
-}
 
-/// Distances, in elements, between the three vectors of a group, neighbouring pixels, and rows.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Steps {
-    vector: usize,
-    pixel: usize,
-    row: usize,
-}
-
-impl Steps {
-    fn new(layout: Layout, [width, height]: [usize; 2]) -> Self {
-        match layout {
-            Layout::Nchw => Steps { vector: width * height, pixel: 1, row: width },
-            Layout::Nhwc => Steps { vector: GROUP, pixel: 3, row: 3 * width },
+    /// Pixels that it handles at a time.
+    fn group(self, output: Output) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512(_) if output == Output::U8 => WIDE,
+            _ => GROUP,
         }
     }
 
-    /// Where vector `k` of the group at (`row`, `column`) begins.
-    #[inline(always)]
-    pub fn at(self, k: usize, row: usize, column: usize) -> usize {
-        self.vector(k) + self.within(row, column)
-    }
-
-    /// Where vector `k` of the first group begins.
-    #[inline(always)]
-    pub fn vector(self, k: usize) -> usize {
-        k * self.vector
-    }
-
-    /// Where a vector of the group at (`row`, `column`) begins, seen from the same one of the first group.
-    #[inline(always)]
-    pub fn within(self, row: usize, column: usize) -> usize {
-        row * self.row + column * self.pixel
-    }
-
-    /// Whether each channel has a plane of its own.
-    #[inline(always)]
-    pub fn planes(self) -> bool {
-        self.pixel == 1
-    }
-}
-
-/// The mean as a vector path reads it.
-#[derive(Clone, Copy)]
-pub(super) struct MeanSource<'a> {
-    /// The mean image in the layout of the output, or nothing if [`lanes`](Self::lanes) hold one value a channel.
-    pub image: Option<&'a [f32]>,
-    pub lanes: &'a [[f32; GROUP]; 3],
-    row: usize,
-    column: usize,
-    steps: Steps,
-}
-
-impl MeanSource<'_> {
-    /// Where the means of vector `k` of the crop's group at (`row`, `column`) begin.
-    #[inline(always)]
-    pub fn at(&self, k: usize, row: usize, column: usize) -> usize {
-        self.steps.at(k, self.row + row, self.column + column)
-    }
-}
-
-/// How a sample reaches memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Store {
-    /// Through the cache.
-    Cached,
-    /// Past it, each vector from its register.
-    Stream,
-    /// Past it, gathered into whole lines first.
-    Stage,
-}
-
-/// One sample to be made. The invariant, which unsafe code relies on: `width` ≥ 16; the crop lies in the record
-/// and in the mean image; `out` has exactly the sample's bytes, aligned to its elements, and to 16 elements at
-/// every group for `Store::Stream`; its rows fit a stage for `Store::Stage`.
-pub(super) struct Job<'a> {
-    pub record: &'a [u8],
-    pub out: &'a mut [u8],
-    pub output: Output,
-    pub store: Store,
-    /// Whether a value could be subnormal.
-    pub subnormal: bool,
-    pub width: usize,
-    pub rows: usize,
-    pub indices: &'a [[u8; GROUP]; 3],
-    pub mean: MeanSource<'a>,
-    pub shift: [[f32; GROUP]; 3],
-    pub scale: &'a [[f32; GROUP]; 3],
-    pub to: Steps,
-    first: usize,
-    stride: usize,
-    mirror: bool,
-}
-
-impl Job<'_> {
-    /// Byte offset in the record of the 48 bytes that the crop's group at (`row`, `column`) is made of.
-    #[inline(always)]
-    pub fn source(&self, row: usize, column: usize) -> usize {
-        let column = if self.mirror { self.width - GROUP - column } else { column };
-        self.first + row * self.stride + 3 * column
+    /// The same, or a slower one for crops that it is too wide for.
+    fn fit(self, augment: &Augment) -> Path {
+        let fits = |path: Path| path.group(augment.output) <= augment.crop[0];
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Path::Avx512(_) if !fits(self) => {
+                Avx2::new().map(Path::Avx2).filter(|path| fits(*path)).unwrap_or(Path::Scalar)
+            }
+            _ if !fits(self) => Path::Scalar,
+            _ => self,
+        }
     }
 }
 
@@ -174,8 +87,9 @@ pub struct Pass {
     tame: bool,
     /// Whether they are so large that no value is subnormal.
     normal: bool,
-    /// Which of a group's 48 bytes go where: plain and mirrored.
+    /// Which of a group's bytes go where: plain and mirrored.
     indices: [[[u8; GROUP]; 3]; 2],
+    wide: [[[u8; WIDE]; 3]; 2],
     mean_lanes: [[f32; GROUP]; 3],
     scale_lanes: [[f32; GROUP]; 3],
     /// The mean image in the order of the output, and the same mirrored left to right.
@@ -198,12 +112,6 @@ impl Pass {
     pub fn on(path: Path, augment: Augment) -> Result<Self, Error> {
         augment.check()?;
         let layout = augment.layout;
-        let indices = [false, true].map(|mirror| {
-            lanes(layout, |pixel, c| {
-                let pixel = if mirror { GROUP - 1 - pixel } else { pixel };
-                (3 * pixel + c) as u8
-            })
-        });
         let mean = match augment.mean {
             Mean::Channel(mean) => mean,
             _ => [0.0; 3],
@@ -215,11 +123,12 @@ impl Pass {
             }
         };
         Ok(Pass {
-            path,
+            path: path.fit(&augment),
             stream: true,
             tame: tame(augment.mean.values()) && tame(&augment.scale),
             normal: away(augment.mean.values(), TERM) && away(&augment.scale, FACTOR),
-            indices,
+            indices: [false, true].map(|mirror| indices(layout, mirror)),
+            wide: [false, true].map(|mirror| indices(layout, mirror)),
             mean_lanes: lanes(layout, |_, c| mean[c]),
             scale_lanes: lanes(layout, |_, c| augment.scale[c]),
             images,
@@ -258,20 +167,22 @@ impl Pass {
         }
         // Vector paths round to bf16 without a thought for NaNs.
         let tame = augment.output != Output::Bf16 || (self.tame && tame(&draw.shift));
-        let plain = crop_width < GROUP || !tame;
-        if plain || matches!(self.path, Path::Scalar) {
+        if !tame || matches!(self.path, Path::Scalar) {
             return augment.apply(record, draw, out);
         }
         assert!(record.len() >= width * height * 3, "a record of {} bytes is too short", record.len());
         assert!(left + crop_width <= width && top + crop_height <= height, "{draw:?} leaves the record");
         assert_eq!(out.len(), augment.sample_bytes());
         assert_eq!(out.as_ptr().addr() % augment.output.bytes(), 0, "the sample is not aligned");
+        let group = self.path.group(augment.output);
         let mut job = Job {
+            group,
             indices: &self.indices[usize::from(draw.mirror)],
+            wide: &self.wide[usize::from(draw.mirror)],
             mean: self.mean(draw),
             shift: lanes(augment.layout, |_, c| draw.shift[c]),
             scale: &self.scale_lanes,
-            to: Steps::new(augment.layout, augment.crop),
+            to: Steps::new(augment.layout, augment.crop, group),
             store: self.store(out),
             subnormal: !(self.normal && away(&draw.shift, TERM)),
             first: (top * width + left) * 3,
@@ -311,18 +222,17 @@ impl Pass {
     fn store(&self, out: &[u8]) -> Store {
         let (width, bytes) = (self.augment.crop[0], self.augment.output.bytes());
         let planes = self.augment.layout == Layout::Nchw;
-        // Rows and planes begin on 16 elements if the sample does and its width is a multiple of 16.
-        let aligned = width.is_multiple_of(GROUP) && out.as_ptr().addr().is_multiple_of(GROUP * bytes);
-        let lines = aligned && self.augment.output == Output::F32;
+        let group = self.path.group(self.augment.output);
+        // Every row is some lines if the sample begins with one; where groups of bytes run on from row to row, all rows
+        // together need only be. Groups of less than half a line are not written one by one.
+        let across = if group == WIDE { width * self.augment.crop[1] } else { width };
+        let lines = (across * bytes).is_multiple_of(LINE) && out.as_ptr().addr().is_multiple_of(LINE);
         if !self.stream {
             Store::Cached
-        } else if lines {
-            // Vectors of float32 are lines.
+        } else if lines && 2 * group * bytes >= LINE {
             Store::Stream
         } else if fits(width * bytes * if planes { 1 } else { 3 }, planes) {
             Store::Stage
-        } else if aligned {
-            Store::Stream
         } else {
             Store::Cached
         }
@@ -341,7 +251,7 @@ impl Pass {
             lanes: &self.mean_lanes,
             row,
             column,
-            steps: Steps::new(self.augment.layout, self.augment.record),
+            steps: Steps::new(self.augment.layout, self.augment.record, GROUP),
         }
     }
 }
@@ -366,14 +276,22 @@ fn away(values: &[f32], least: f32) -> bool {
     values.iter().all(|&value| value == 0.0 || value.abs() >= least)
 }
 
-/// Three vectors of 16 values, each made of its pixel in the group and its channel.
-fn lanes<T: Copy + Default>(layout: Layout, value: impl Fn(usize, usize) -> T) -> [[T; GROUP]; 3] {
-    let mut lanes = [[T::default(); GROUP]; 3];
+/// Which of a group's bytes go where.
+pub(super) fn indices<const N: usize>(layout: Layout, mirror: bool) -> [[u8; N]; 3] {
+    lanes(layout, |pixel, c| (3 * if mirror { N - 1 - pixel } else { pixel } + c) as u8)
+}
+
+/// Three vectors of values for a group of `N` pixels, each made of its pixel in the group and its channel.
+fn lanes<T: Copy + Default, const N: usize>(
+    layout: Layout,
+    value: impl Fn(usize, usize) -> T,
+) -> [[T; N]; 3] {
+    let mut lanes = [[T::default(); N]; 3];
     for (k, lanes) in lanes.iter_mut().enumerate() {
         for (j, lane) in lanes.iter_mut().enumerate() {
             *lane = match layout {
                 Layout::Nchw => value(j, k),
-                Layout::Nhwc => value((GROUP * k + j) / 3, (GROUP * k + j) % 3),
+                Layout::Nhwc => value((N * k + j) / 3, (N * k + j) % 3),
             };
         }
     }

@@ -10,8 +10,8 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use super::job::{BUFFER, LINE, Steps};
 use super::lanes::{Element, Lanes};
-use super::pass::{BUFFER, LINE, Steps};
 
 /// Bytes of rows that are made before lines are sent on, or one row: a few lines, so that the processor makes the next
 /// rows while these are on their way.

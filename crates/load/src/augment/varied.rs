@@ -5,7 +5,8 @@
 //! usual one: crop, mirror, colour, numbers, erasing (colour and mirror do not mind each other).
 
 use super::resize::Resizer;
-use super::{Augment, Layout, Mean, Output, Pass, Path, tint};
+use super::tint::{Part, Tinter};
+use super::{Augment, Layout, Mean, Output, Pass, Path};
 use crate::draw::Draw;
 use crate::error::Error;
 use crate::vary::Rect;
@@ -16,12 +17,14 @@ pub struct Varied {
     pass: Pass,
     /// The same for records that are crops already.
     resized: Option<Pass>,
+    path: Path,
+    tinter: Tinter,
 }
 
 /// What one thread needs to vary records.
 pub struct Workspace {
     picture: Vec<u8>,
-    resizer: Resizer,
+    resizer: Option<Resizer>,
 }
 
 impl Varied {
@@ -55,7 +58,7 @@ impl Varied {
                 Pass::on(path, Augment { record: augment.crop, mean, ..augment.clone() })
             })
             .transpose()?;
-        Ok(Varied { pass, resized })
+        Ok(Varied { pass, resized, path, tinter: Tinter::on(path) })
     }
 
     /// A workspace for one thread.
@@ -63,7 +66,7 @@ impl Varied {
         let Augment { record, crop, .. } = *self.pass.augment();
         Workspace {
             picture: vec![0; record[0] * record[1] * 3],
-            resizer: self.resized.as_ref().map_or_else(Resizer::default, |_| Resizer::new(record, crop)),
+            resizer: self.resized.as_ref().map(|_| Resizer::new(self.path, record, crop)),
         }
     }
 
@@ -76,12 +79,15 @@ impl Varied {
         if augment.output == Output::Raw || (draw.part.is_none() && draw.tint.is_none()) {
             self.pass.apply(record, draw, out);
         } else if let Some(part) = draw.part {
-            let resized = self.resized.as_ref().expect("resized crops were announced");
+            let announced = "resized crops were announced";
+            let resized = self.resized.as_ref().expect(announced);
+            let resizer = workspace.resizer.as_mut().expect(announced);
             let [width, height] = augment.crop;
             let picture = &mut workspace.picture[..width * height * 3];
-            workspace.resizer.run(record, augment.record[0], part, picture, width);
+            resizer.run(record, augment.record[0], part, picture, width);
             if let Some(tint) = &draw.tint {
-                tint::apply(tint, picture, 0, width * 3, [width * 3, height]);
+                let width = width * 3;
+                self.tinter.run(tint, picture, Part { first: 0, stride: width, width, rows: height });
             }
             resized.apply(picture, &Draw { left: 0, top: 0, ..*draw }, out);
         } else if let Some(tint) = &draw.tint {
@@ -93,7 +99,7 @@ impl Varied {
                 let start = first + row * stride;
                 workspace.picture[start..start + width].copy_from_slice(&record[start..start + width]);
             }
-            tint::apply(tint, &mut workspace.picture, first, stride, [width, height]);
+            self.tinter.run(tint, &mut workspace.picture, Part { first, stride, width, rows: height });
             self.pass.apply(&workspace.picture, draw, out);
         }
         if augment.output != Output::Raw
