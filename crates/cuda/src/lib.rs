@@ -22,6 +22,7 @@ mod dense;
 mod device;
 mod elementwise;
 mod exchange;
+mod graph;
 mod launch;
 mod layout;
 mod maps;
@@ -31,10 +32,12 @@ mod plan;
 mod precision;
 mod probe;
 mod profile;
+mod settings;
 mod shape;
 mod staging;
 mod tensor;
 mod tile;
+mod work;
 
 use alexnet_net::DeviceError;
 
@@ -45,6 +48,7 @@ use staging::Staging;
 pub use cache::Cache;
 pub use choice::Convolutions;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
+pub use graph::Graphs;
 pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
@@ -82,6 +86,15 @@ impl CudaBackend {
         self
     }
 
+    /// The same devices with steps replayed as graphs or not; where the driver can if nothing is said.
+    #[must_use]
+    pub fn with_graphs(self, graphs: Graphs) -> Self {
+        for device in &self.devices {
+            device.lists.borrow_mut().use_of = graphs;
+        }
+        self
+    }
+
     /// The same devices with convolutions computed so; by our own kernels if nothing is said. cuDNN is used only where it
     /// is installed.
     ///
@@ -97,6 +110,15 @@ impl CudaBackend {
             }
         }
         Ok(self)
+    }
+
+    /// Queues what a step held back, and what waits for its end.
+    fn end_step(&mut self, device: usize) -> Result<(), DeviceError> {
+        self.devices[device].release()?;
+        if let Some(staging) = &mut self.staging {
+            staging.has_read(&self.devices[device])?;
+        }
+        self.devices[device].pause_begins()
     }
 
     /// Whether cuDNN is there and may be used.

@@ -26,6 +26,14 @@ impl From<&Draw> for AugmentDraw {
     }
 }
 
+/// `AugmentSource` of augment.cu: addresses.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AugmentSource {
+    pub records: u64,
+    pub draws: u64,
+}
+
 /// `AugmentShape` of augment.cu.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -174,6 +182,8 @@ unsafe impl DeviceRepr for FoldShape {}
 unsafe impl DeviceRepr for FilterShape {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for AugmentDraw {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for AugmentSource {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for AugmentShape {}
 // SAFETY: as above.

@@ -13,7 +13,7 @@ use cudarc::driver::{CudaEvent, CudaStream, result};
 
 use crate::device::{Device, failed};
 use crate::launch::Arg;
-use crate::shape::{AugmentDraw, AugmentShape};
+use crate::shape::{AugmentDraw, AugmentShape, AugmentSource};
 use crate::tensor::{Floats, Maps};
 
 /// One device's areas.
@@ -21,6 +21,8 @@ struct Lane {
     copies: Arc<CudaStream>,
     mean: Floats,
     areas: Vec<Area>,
+    /// The area that work reads which is held back: its event is recorded when that has been queued.
+    read: Option<usize>,
 }
 
 struct Area {
@@ -75,7 +77,12 @@ impl Staging {
                 Ok(Area { records, draws, copied, used })
             };
             let areas = (0..STAGED).map(area).collect::<Result<_, DeviceError>>()?;
-            Ok(Lane { copies: device.context.new_stream().map_err(fail())?, mean: on_device, areas })
+            Ok(Lane {
+                copies: device.context.new_stream().map_err(fail())?,
+                mean: on_device,
+                areas,
+                read: None,
+            })
         };
         let lanes = devices.iter().map(lane).collect::<Result<_, DeviceError>>()?;
         Ok(Staging { shape, lanes, held: Default::default(), turn: 0, waiting: VecDeque::new() })
@@ -83,6 +90,7 @@ impl Staging {
 
     /// Queues the copies of a batch to every device. Never called while [`STAGED`] batches wait.
     pub fn stage(&mut self, devices: &[Device], batch: Box<dyn RawBatch>) -> Result<(), DeviceError> {
+        devices.iter().try_for_each(|device| self.has_read(device))?;
         self.release(devices)?;
         let turn = self.turn;
         let draws: Vec<AugmentDraw> = batch.draws().iter().map(AugmentDraw::from).collect();
@@ -130,15 +138,17 @@ impl Staging {
     /// Queues the kernel that makes the batch that was staged first, of `n` records, the input of every device.
     pub fn augment(&mut self, devices: &mut [Device], n: usize, x: &mut [Floats]) -> Result<(), DeviceError> {
         let turn = self.waiting.pop_front().ok_or_else(|| failed(0, "augment")("nothing is staged"))?;
-        for ((device, lane), x) in devices.iter_mut().zip(&self.lanes).zip(x) {
+        devices.iter().try_for_each(|device| self.has_read(device))?;
+        for ((device, lane), x) in devices.iter_mut().zip(&mut self.lanes).zip(x) {
             let area = &lane.areas[turn];
+            device.kept_fold = None;
+            device.order()?;
             let shape = AugmentShape { batch: device.int(n)?, ..self.shape };
             device.stream.wait(&area.copied).map_err(failed(device.number, "augment"))?;
             device.pause_ends()?;
-            let fail = || failed(device.number, "augment");
+            let source = AugmentSource { records: area.records.address, draws: area.draws.address };
             let args = [
-                Arg::Address(area.records.address),
-                Arg::Address(area.draws.address),
+                Arg::Address(device.setting(&[source])?),
                 Arg::Address(lane.mean.address),
                 Arg::Address(x.address),
                 Arg::Augment(&shape),
@@ -146,9 +156,18 @@ impl Staging {
             let pixels = (shape.height * shape.width) as usize;
             device.launch(device.typed("augment", x.of)?, device.grid(n * pixels), &args)?;
             x.maps = Maps::of(n, 3, pixels);
-            area.used.record(&device.stream).map_err(fail())?;
+            lane.read = Some(turn);
         }
-        Ok(())
+        let at_once = devices.iter().filter(|device| !device.holds());
+        at_once.into_iter().try_for_each(|device| self.has_read(device))
+    }
+
+    /// Says on the device's stream that the area of the last batch has been read; queues first what still reads it.
+    pub fn has_read(&mut self, device: &Device) -> Result<(), DeviceError> {
+        let Some(lane) = self.lanes.get_mut(device.number) else { return Ok(()) };
+        let Some(turn) = lane.read.take() else { return Ok(()) };
+        device.order()?;
+        lane.areas[turn].used.record(&device.stream).map_err(failed(device.number, "augment"))
     }
 }
 
