@@ -86,6 +86,13 @@ pub(crate) struct Lists {
     pub told: Replays,
 }
 
+impl Lists {
+    /// Forgets all lists and their graphs.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+}
+
 impl Device {
     /// Whether work is held back.
     pub fn holds(&self) -> bool {
@@ -167,7 +174,8 @@ impl Device {
         let queued = self.submit_all(list);
         // In any case, else the stream would go on capturing.
         let ended = self.stream.end_capture(CUgraphInstantiate_flags(0));
-        queued?;
+        let told = |e: DeviceError| failed(self.number, fail)(format!("{}: {}", e.operation, e.cause));
+        queued.map_err(told)?;
         let graph = ended.map_err(failed(self.number, fail))?;
         graph.ok_or_else(|| failed(self.number, fail)("it is empty"))
     }

@@ -82,6 +82,7 @@ impl CudaBackend {
     pub fn with_precision(mut self, precision: Precision) -> Self {
         for device in &mut self.devices {
             device.precision = precision;
+            device.lists.borrow_mut().forget(); // they do not name it
         }
         self
     }

@@ -37,7 +37,7 @@ struct Slot {
 }
 
 /// The bytes of values.
-fn bytes<T: DeviceRepr>(values: &[T]) -> &[u8] {
+pub(crate) fn bytes<T: DeviceRepr>(values: &[T]) -> &[u8] {
     // SAFETY: what kernels take are numbers and structs of numbers without padding: every byte is written.
     unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
 }

@@ -8,11 +8,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use alexnet_net::{Augmentation, DeviceError, Mean, RawBatch, STAGED};
+use alexnet_net::{Augmentation, DeviceError, HostMemory, Mean, RawBatch, STAGED};
 use cudarc::driver::{CudaEvent, CudaStream, result};
 
 use crate::device::{Device, failed};
 use crate::launch::Arg;
+use crate::pinned::Pinned;
+use crate::settings::bytes;
 use crate::shape::{AugmentDraw, AugmentShape, AugmentSource};
 use crate::tensor::{Floats, Maps};
 
@@ -28,6 +30,8 @@ struct Lane {
 struct Area {
     records: Floats<u8>,
     draws: Floats<AugmentDraw>,
+    /// Page-locked, so that no copy of draws waits for the stream; written when the copy before is done.
+    drawn: Pinned,
     copied: CudaEvent,
     used: CudaEvent,
 }
@@ -71,10 +75,11 @@ impl Staging {
             device.stream.memcpy_htod(mean, &mut on_device.slice).map_err(fail())?;
             let area = |_| {
                 let (records, draws) = (device.zeros(n * op.record_bytes())?, device.zeros(n)?);
+                let drawn = Pinned::new(&device.context, n * size_of::<AugmentDraw>()).map_err(fail())?;
                 // The zeros above are written by the computing stream: the first copy waits for this event.
                 let used = device.stream.record_event(None).map_err(fail())?;
                 let copied = device.context.new_event(None).map_err(fail())?;
-                Ok(Area { records, draws, copied, used })
+                Ok(Area { records, draws, drawn, copied, used })
             };
             let areas = (0..STAGED).map(area).collect::<Result<_, DeviceError>>()?;
             Ok(Lane {
@@ -94,16 +99,18 @@ impl Staging {
         self.release(devices)?;
         let turn = self.turn;
         let draws: Vec<AugmentDraw> = batch.draws().iter().map(AugmentDraw::from).collect();
-        for (device, lane) in devices.iter().zip(&self.lanes) {
-            let (area, fail) = (&lane.areas[turn], || failed(device.number, "stage records"));
+        let draws = bytes(&draws);
+        for (device, lane) in devices.iter().zip(&mut self.lanes) {
+            let (area, fail) = (&mut lane.areas[turn], || failed(device.number, "stage records"));
             lane.copies.wait(&area.used).map_err(fail())?;
             device.context.bind_to_thread().map_err(fail())?;
             let stream = lane.copies.cu_stream();
-            // SAFETY: the areas have room for the network's largest batch, which it has checked. The draws are copied
-            // from memory that is not page-locked, so they are read before the call returns; the records stay in
-            // `held` until the event below has passed. The draws go first: their call may wait for the stream.
+            area.drawn.bytes_mut()[..draws.len()].copy_from_slice(draws);
+            // SAFETY: the areas have room for the network's largest batch, which it has checked. The draws stay as they are
+            // until the area's turn comes again, the records in `held`: both until the event below has passed.
             unsafe {
-                result::memcpy_htod_async(area.draws.address, &draws, stream).map_err(fail())?;
+                let drawn = &area.drawn.bytes()[..draws.len()];
+                result::memcpy_htod_async(area.draws.address, drawn, stream).map_err(fail())?;
                 result::memcpy_htod_async(area.records.address, batch.records(), stream).map_err(fail())?;
             }
             area.copied.record(&lane.copies).map_err(fail())?;

@@ -138,6 +138,7 @@ int cuMemcpyDtoH_v2(void* to, uint64_t from, size_t bytes) {
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
     Lock l(driver_lock);
+    calls_made["cuMemcpyDtoDAsync"]++;
     return device_to_device(to, from, bytes, stream_of(stream));
 }
 int cuMemcpyPeerAsync(uint64_t to, void* to_context, uint64_t from, void* from_context, size_t bytes, void* stream) {
