@@ -7,7 +7,10 @@
 //! Within a device order is the stream's; between devices it is kept by events, in the exchanges alone.
 //!
 //! Raw records come from page-locked memory lent to the loader's ring, by a stream of their own beside the work on the
-//! batch before, and are augmented on the device.
+//! batch before, and are augmented on the device. A training step is held back until it is whole and replayed as a CUDA graph
+//! when it has come before ([`Graphs`]); then a step is one launch, two small copies before it, and its batch's records and
+//! draws beside the step before. With several devices the work between two exchanges is a graph, since copies from peer to
+//! peer cannot be captured.
 //!
 //! Nothing here needs CUDA to build: libraries are loaded when they are first used. Schedules, draws and runs are left
 //! to their own crates.
@@ -89,11 +92,16 @@ impl CudaBackend {
 
     /// The same devices with steps replayed as graphs or not; where the driver can if nothing is said.
     #[must_use]
-    pub fn with_graphs(self, graphs: Graphs) -> Self {
+    pub fn with_graphs(mut self, graphs: Graphs) -> Self {
+        self.set_graphs(graphs);
+        self
+    }
+
+    /// Replays steps as graphs or not, from the next one on.
+    pub fn set_graphs(&mut self, graphs: Graphs) {
         for device in &self.devices {
             device.lists.borrow_mut().use_of = graphs;
         }
-        self
     }
 
     /// The same devices with convolutions computed so; by our own kernels if nothing is said. cuDNN is used only where it

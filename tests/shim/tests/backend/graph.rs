@@ -308,3 +308,30 @@ fn refused_captures_are_told_and_change_nothing() {
         assert!(error.contains("capture a step") && error.contains(why), "{error}");
     }
 }
+
+/// Launches of a step at full width, which is queued here and not run: `--ignored --nocapture launches_at_full_width`, alone.
+#[test]
+#[ignore = "it takes gigabytes and leaves hours of work in the queue"]
+fn launches_at_full_width() {
+    let Some((driver, _turn)) = driver() else { return };
+    const CALLS: [&CStr; 3] = [c"cuLaunchKernel", c"library", c"cuMemcpyHtoDAsync"];
+    for (preset, precision) in
+        [("original", Precision::Bf16), ("paper", Precision::Bf16), ("original", Precision::F32)]
+    {
+        let net = Net::preset(preset, 2, 1000).expect("a preset").with_input(SIDE * 4);
+        let mut run = Run::new(&net, &[0], precision, Way::Held(Graphs::Off), false);
+        let mut wide = batch(0, BATCH);
+        wide.pixels = vec![1.0; BATCH * net.input_shape().len()];
+        let rule = UpdateRule::paper(1e-4, BATCH, run.network.parameter_table().len());
+        let key = Some(DropoutKey { seed: 1, epoch: 0, first_position: 0 });
+        for _ in 0..2 {
+            let before = driver.calls(CALLS);
+            run.train(&wide, key).expect("a step");
+            run.network.update(&rule).expect("an update");
+            let after = driver.calls(CALLS);
+            let [kernels, products, copies] = std::array::from_fn(|i| after[i] - before[i]);
+            println!("{preset}, {precision}: {kernels} kernels, {products} products, {copies} copies");
+        }
+        std::mem::forget(run); // its end would wait for the work
+    }
+}
