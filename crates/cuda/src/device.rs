@@ -182,8 +182,8 @@ impl Device {
         self.stream.memcpy_htod(from, &mut view).map_err(failed(self.number, "upload"))
     }
 
-    /// As [`Device::put`], to an address.
-    pub fn put_at(&self, from: &[f32], to: u64) -> Result<(), DeviceError> {
+    /// As [`Device::put`], to an address; page-locked values stay until the copy is done.
+    pub fn put_at<T: DeviceRepr>(&self, from: &[T], to: u64) -> Result<(), DeviceError> {
         if from.is_empty() {
             return Ok(());
         }
@@ -211,6 +211,14 @@ impl Device {
     pub fn wait(&self) -> Result<(), DeviceError> {
         self.order()?;
         self.stream.synchronize().map_err(failed(self.number, "synchronise"))
+    }
+
+    /// Copies within the device, at once in the stream's order.
+    pub fn copy_now(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
+        let fail = || failed(self.number, "copy");
+        self.context.bind_to_thread().map_err(fail())?;
+        // SAFETY: both addresses begin `bytes` bytes of this device.
+        unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }.map_err(fail())
     }
 
     /// Queues a copy within the device.

@@ -15,7 +15,6 @@
 //! several devices the work between two exchanges is a graph, and the exchanges, which cannot be captured, are launched.
 //! A capture that the driver refuses is told in [`Replays`]; work is launched one by one from then on. What is measured
 //! kernel by kernel ([`crate::profile`]) is launched, too.
-#![allow(unsafe_code)]
 
 use std::fmt;
 use std::str::FromStr;
@@ -25,6 +24,7 @@ use cudarc::driver::CudaGraph;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 
 use crate::device::{Device, failed};
+use crate::launch::Captured;
 use crate::work::Work;
 
 /// Lists that are remembered: steps of a few sizes, cut by the exchanges of four columns.
@@ -72,11 +72,6 @@ struct Known {
     list: Vec<Work>,
     graph: Option<Captured>,
 }
-
-struct Captured(CudaGraph);
-
-// SAFETY: a graph is used by one thread at a time: a Device is owned by one.
-unsafe impl Send for Captured {}
 
 /// The lists of one device, the last one used first.
 #[derive(Default)]

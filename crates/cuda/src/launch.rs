@@ -5,8 +5,10 @@
 //! checks their sizes, guard pages their addresses.
 #![allow(unsafe_code)]
 
+use std::ffi::c_void;
+
 use alexnet_net::DeviceError;
-use cudarc::driver::DeviceRepr;
+use cudarc::driver::{CudaGraph, DeviceRepr, result};
 
 use crate::device::{Device, failed};
 use crate::work::{Launch, Work};
@@ -44,6 +46,12 @@ pub(crate) enum Arg<'a> {
     WithinMap(&'a crate::shape::WithinMapShape),
     Sources(&'a crate::shape::Sources),
 }
+
+/// Many launches, to be made by one.
+pub(crate) struct Captured(pub CudaGraph);
+
+// SAFETY: a graph is used by one thread at a time: a Device is owned by one.
+unsafe impl Send for Captured {}
 
 /// Puts a value's bytes behind `words`, from a new word on.
 fn append<T: DeviceRepr>(words: &mut Vec<u64>, value: &T) {
@@ -99,6 +107,21 @@ impl Device {
         };
         let places = args.iter().map(place).collect();
         self.queue(Work::Kernel(Launch { kernel, grid, words, places }))
+    }
+
+    /// Hands a kernel to the driver.
+    pub fn start(&self, launch: &Launch) -> Result<(), DeviceError> {
+        let fail = || failed(self.number, launch.kernel);
+        let function = self.function(launch.kernel)?;
+        self.context.bind_to_thread().map_err(fail())?;
+        let word = |&place: &usize| launch.words.as_ptr().wrapping_add(place).cast_mut().cast::<c_void>();
+        let mut places: Vec<*mut c_void> = launch.places.iter().map(word).collect();
+        let (grid, block) = ((launch.grid.blocks, 1, 1), (BLOCK, 1, 1));
+        let (handle, stream) = (function.cu_function(), self.stream.cu_stream());
+        // SAFETY: the callers of `launch` pass the arguments of the kernel's signature, with buffers as long as its shapes
+        // say. The driver copies the arguments, whose bytes begin at these places, before the call returns.
+        unsafe { result::launch_kernel(handle, grid, block, launch.grid.shared, stream, &mut places) }
+            .map_err(fail())
     }
 
     /// A count or size as the kernels take it.

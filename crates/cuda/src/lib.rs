@@ -135,3 +135,9 @@ impl CudaBackend {
         self.devices.iter().all(|device| device.library.is_some())
     }
 }
+
+/// A backend may be made in one thread and used in another.
+const _: fn() = || {
+    fn sent<T: Send>() {}
+    sent::<CudaBackend>();
+};

@@ -5,13 +5,13 @@
 //! those of other operations travel one by one. Small copies leave from page-locked memory, so that no step waits for the
 //! stream; a slot of it is written again only when the copy that read it before is done. Order on the device is the
 //! stream's.
-#![allow(unsafe_code)]
 
 use alexnet_net::{DeviceError, HostMemory};
-use cudarc::driver::{CudaEvent, DeviceRepr, result};
+use cudarc::driver::{CudaEvent, DeviceRepr};
 
 use crate::device::{Device, failed};
 use crate::pinned::Pinned;
+use crate::shape::bytes;
 use crate::tensor::Floats;
 
 /// Bytes of a slot and of the block: labels of 8,192 samples, segments of 2,000 parameters.
@@ -36,10 +36,11 @@ struct Slot {
     copied: CudaEvent,
 }
 
-/// The bytes of values.
-pub(crate) fn bytes<T: DeviceRepr>(values: &[T]) -> &[u8] {
-    // SAFETY: what kernels take are numbers and structs of numbers without padding: every byte is written.
-    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+impl Drop for Slot {
+    fn drop(&mut self) {
+        // A lost context copies no more.
+        let _ = self.copied.synchronize();
+    }
 }
 
 impl Device {
@@ -56,8 +57,7 @@ impl Device {
         Ok(())
     }
 
-    /// The address at which the operations that follow find these values: the next one alone, or all of the list that is
-    /// held back.
+    /// The address at which the operation that is asked for next finds these values.
     pub fn setting<T: DeviceRepr>(&self, values: &[T]) -> Result<u64, DeviceError> {
         let values = bytes(values);
         if values.len() > BYTES {
@@ -101,20 +101,16 @@ impl Device {
         if values.is_empty() {
             return Ok(());
         }
-        let fail = || failed(self.number, "upload");
         self.order()?;
-        self.context.bind_to_thread().map_err(fail())?;
+        let fail = || failed(self.number, "upload");
         let mut settings = self.settings.borrow_mut();
         let Some(settings) = settings.as_mut().filter(|_| values.len() <= BYTES) else {
-            // SAFETY: the caller has room for these bytes there. Pageable memory is read before the call returns.
-            return unsafe { result::memcpy_htod_async(to, values, self.stream.cu_stream()) }.map_err(fail());
+            return self.put_at(values, to);
         };
         let slot = &mut settings.slots[settings.turn];
         slot.copied.synchronize().map_err(fail())?; // long done, unless nobody ever waits for the device
         slot.memory.bytes_mut()[..values.len()].copy_from_slice(values);
-        let from = &slot.memory.bytes()[..values.len()];
-        // SAFETY: as above; the slot is not written again before the event has passed.
-        unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }.map_err(fail())?;
+        self.put_at(&slot.memory.bytes()[..values.len()], to)?;
         slot.copied.record(&self.stream).map_err(fail())?;
         settings.turn = (settings.turn + 1) % SLOTS;
         Ok(())

@@ -172,6 +172,12 @@ impl Sources {
     pub const MAX: usize = 8;
 }
 
+/// The bytes of values.
+pub(crate) fn bytes<T: DeviceRepr>(values: &[T]) -> &[u8] {
+    // SAFETY: what kernels take are numbers and structs of numbers without padding: every byte is written.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
 // SAFETY: plain structs of numbers without padding, with the layout of their namesakes in kernels/.
 unsafe impl DeviceRepr for ColumnShape {}
 // SAFETY: as above.

@@ -1,8 +1,9 @@
 //! Raw records on their way to the devices, and the kernel that makes inputs of them.
 //!
 //! Each device has a copy stream and two staging areas, used in turn. Four waits keep them apart: the kernel waits for
-//! the copies into its area; a copy into an area waits for the kernel that read it before; a batch is kept, and its
-//! page-locked memory with it, until every device has copied it; areas are freed when no copy is on its way.
+//! the copies into its area; a copy into an area waits for the kernel that read it before, or for its whole step where that
+//! is one graph; a batch is kept, and its page-locked memory with it, until every device has copied it; areas are freed when
+//! no copy is on its way.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
@@ -14,8 +15,7 @@ use cudarc::driver::{CudaEvent, CudaStream, result};
 use crate::device::{Device, failed};
 use crate::launch::Arg;
 use crate::pinned::Pinned;
-use crate::settings::bytes;
-use crate::shape::{AugmentDraw, AugmentShape, AugmentSource};
+use crate::shape::{AugmentDraw, AugmentShape, AugmentSource, bytes};
 use crate::tensor::{Floats, Maps};
 
 /// One device's areas.

@@ -4,16 +4,12 @@
 //! be held back until it is whole and known again when it comes again ([`crate::graph`]). Two operations that are equal do
 //! the same to the same memory; what differs between steps and not between operations lies in memory
 //! ([`crate::settings`]).
-#![allow(unsafe_code)]
-
-use std::ffi::c_void;
 
 use alexnet_net::{Convolution, DeviceError};
-use cudarc::driver::result;
 
 use crate::dense::Product;
-use crate::device::{Device, failed};
-use crate::launch::{BLOCK, Grid};
+use crate::device::Device;
+use crate::launch::Grid;
 use crate::plan::{Algorithm, Direction};
 
 /// One operation.
@@ -61,30 +57,7 @@ impl Device {
             Work::Kernel(launch) => self.span(launch.kernel, || self.start(launch)),
             Work::Product(product) => self.span("matrix product", || self.multiply(product)),
             Work::Library(call) => self.span("cuDNN", || self.call(call)),
-            &Work::Copy { from, to, bytes } => {
-                let fail = || failed(self.number, "copy");
-                self.context.bind_to_thread().map_err(fail())?;
-                let stream = self.stream.cu_stream();
-                // SAFETY: both addresses begin `bytes` bytes of this device.
-                unsafe { result::memcpy_dtod_async(to, from, bytes, stream) }.map_err(fail())
-            }
+            &Work::Copy { from, to, bytes } => self.copy_now(from, to, bytes),
         }
-    }
-
-    fn start(&self, launch: &Launch) -> Result<(), DeviceError> {
-        let fail = || failed(self.number, launch.kernel);
-        let function = self.function(launch.kernel)?;
-        self.context.bind_to_thread().map_err(fail())?;
-        let word = |&place: &usize| launch.words.as_ptr().wrapping_add(place).cast_mut().cast::<c_void>();
-        let mut places: Vec<*mut c_void> = launch.places.iter().map(word).collect();
-        let (grid, block) = ((launch.grid.blocks, 1, 1), (BLOCK, 1, 1));
-        let stream = self.stream.cu_stream();
-        // SAFETY: the callers of `launch` pass the arguments of the kernel's signature, with buffers as long as its shapes
-        // say. The driver copies the arguments, whose bytes begin at these places, before the call returns.
-        unsafe {
-            let handle = function.cu_function();
-            result::launch_kernel(handle, grid, block, launch.grid.shared, stream, &mut places)
-        }
-        .map_err(fail())
     }
 }
