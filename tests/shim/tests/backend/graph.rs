@@ -6,7 +6,7 @@ use std::ffi::CStr;
 
 use alexnet_cuda::{CudaBackend, Graphs, Precision};
 use alexnet_net::{
-    Augmentation, Draw, DropoutKey, Layer, Mean, Net, Network, Parameters, Rate, Replays, UpdateRule,
+    Augmentation, Backend, Draw, DropoutKey, Layer, Mean, Net, Network, Parameters, Rate, Replays, UpdateRule,
 };
 use alexnet_rng::{Purpose, Stream};
 
@@ -65,11 +65,12 @@ fn batch(step: u64, n: usize) -> Batch {
     }
 }
 
-/// All that a run leaves: the bits of each loss, of what dropout let through after each step, of weights and velocities.
+/// All that a run leaves: the bits of each loss, of what dropout let through, of a gradient, of weights and velocities.
 #[derive(Debug, PartialEq)]
 struct Left {
     losses: Vec<u64>,
     masked: Vec<Vec<u32>>,
+    gradients: Parameters,
     parameters: Parameters,
     velocity: Parameters,
 }
@@ -133,6 +134,7 @@ fn train(net: &Net, devices: &[usize], precision: Precision, way: Way, raw: bool
     let masked: Vec<usize> =
         (0..net.layers.len()).filter(|&i| matches!(net.layers[i], Layer::Dropout { .. })).collect();
     let (mut losses, mut left, mut saved) = (Vec::new(), Vec::new(), None);
+    let mut gradients = Parameters::zeros(net).expect("a net");
     let size = |step: u64| if step % 6 > 3 { BATCH - 1 } else { BATCH };
     run.stage(&batch(0, size(0)));
     for step in 0..STEPS {
@@ -146,6 +148,11 @@ fn train(net: &Net, devices: &[usize], precision: Precision, way: Way, raw: bool
             // A second batch before the update.
             run.stage(&batch(100, BATCH));
             run.train(&batch(100, BATCH), key).expect("a step");
+        }
+        if step == 24 {
+            // Somebody looks and evaluates before the update.
+            gradients = run.network.gradients().expect("a download");
+            losses.push(run.evaluate(&batch(300, BATCH)).to_bits());
         }
         let rate = |i: usize| {
             let frozen = (10..20).contains(&step) && i < 4;
@@ -182,7 +189,7 @@ fn train(net: &Net, devices: &[usize], precision: Precision, way: Way, raw: bool
     losses.extend(run.network.scores().expect("scores").iter().map(|score| score.loss_sum.to_bits()));
     let parameters = run.network.parameters().expect("weights");
     let velocity = run.network.velocity().expect("velocities");
-    (Left { losses, masked: left, parameters, velocity }, run.network.replays())
+    (Left { losses, masked: left, gradients, parameters, velocity }, run.network.replays())
 }
 
 /// Holds the ways of launching against each other.
@@ -227,6 +234,32 @@ fn on_several_devices_the_work_between_exchanges_is_replayed() {
         let net = net("original", columns, SIDE);
         let Replays { lists, replayed, .. } = compare(driver, &net, devices, Precision::Bf16, true);
         assert!(lists > 4 * STEPS && 2 * replayed > lists, "{replayed} of {lists}");
+    }
+}
+
+/// Nobody waits for the devices in so many steps that the memory which settings leave from is written again and again.
+#[test]
+fn settings_are_kept_until_they_are_copied() {
+    let Some((driver, _turn)) = driver() else { return };
+    let net = net("paper", 2, SIDE);
+    let train = |seed, waits: bool| {
+        driver.seed(seed);
+        let mut run = Run::new(&net, &[0], Precision::F32, Way::Held(Graphs::Auto), false);
+        let table = run.network.parameter_table().len();
+        let first = batch(0, 1);
+        for step in 0..40 {
+            let key = DropoutKey { seed: 9, epoch: 0, first_position: step };
+            run.train(&first, Some(key)).expect("a step");
+            run.network.update(&UpdateRule::paper(1e-5 * step as f64, 1, table)).expect("an update");
+            if waits {
+                run.network.backend_mut().synchronise().expect("the device");
+            }
+        }
+        run.network.parameters().expect("weights")
+    };
+    let expected = train(0, true);
+    for seed in [1, 2] {
+        assert!(train(seed, false) == expected, "seed {seed}");
     }
 }
 
