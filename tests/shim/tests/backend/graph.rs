@@ -150,9 +150,11 @@ fn train(net: &Net, devices: &[usize], precision: Precision, way: Way, raw: bool
             run.train(&batch(100, BATCH), key).expect("a step");
         }
         if step == 24 {
-            // Somebody looks and evaluates before the update.
-            gradients = run.network.gradients().expect("a download");
+            // Somebody evaluates and looks before the update.
             losses.push(run.evaluate(&batch(300, BATCH)).to_bits());
+            gradients = run.network.gradients().expect("a download");
+            let values = run.network.activation(0).expect("a download");
+            left.push(values.into_iter().map(f32::to_bits).collect());
         }
         let rate = |i: usize| {
             let frozen = (10..20).contains(&step) && i < 4;
