@@ -1,5 +1,6 @@
 // Input layer: raw records to network input. Crop, mirror, mean, lighting and scale in one pass.
 //
+//   source   where records and draws lie, itself read from memory, so that a graph of launches serves for every batch
 //   records  u8 [batch][record_height][record_width][3], RGB, one every record_stride bytes
 //   draws    one per image: corner of the crop in the record, mirror, the three lighting shifts (drawn by the CPU)
 //   out      f32 or bf16 [batch][height][width][3]
@@ -16,6 +17,11 @@ struct AugmentDraw {
     float shift[3];
 };
 
+struct AugmentSource {
+    const unsigned char* records;
+    const AugmentDraw* draws;
+};
+
 struct AugmentShape {
     int batch, record_stride, record_height, record_width, height, width;
     int mean_mode;  // 0 none, 1 aligned [record_height][record_width][3], 2 centre of the same, 3 channel [3]
@@ -23,17 +29,16 @@ struct AugmentShape {
 };
 
 template <class T>
-__device__ inline void augmented(const unsigned char* records, const AugmentDraw* draws, const float* mean, T* out,
-                                 const AugmentShape& s) {
+__device__ inline void augmented(const AugmentSource source, const float* mean, T* out, const AugmentShape& s) {
     const unsigned plane = s.height * s.width;
     ALX_EACH(i, s.batch * plane) {
         const unsigned image = i / plane, pixel = i % plane;
         const unsigned row = pixel / s.width, column = pixel % s.width;
-        const AugmentDraw draw = draws[image];
+        const AugmentDraw draw = source.draws[image];
         const unsigned y = draw.top + row;
         const unsigned x = draw.left + (draw.mirror ? s.width - 1 - column : column);
-        const unsigned char* source =
-            records + static_cast<size_t>(image) * s.record_stride + (y * s.record_width + x) * 3u;
+        const unsigned char* bytes =
+            source.records + static_cast<size_t>(image) * s.record_stride + (y * s.record_width + x) * 3u;
         unsigned mean_at = 0;
         if (s.mean_mode == 1) mean_at = (y * s.record_width + x) * 3u;
         if (s.mean_mode == 2) {
@@ -41,7 +46,7 @@ __device__ inline void augmented(const unsigned char* records, const AugmentDraw
             mean_at = ((top + row) * s.record_width + left + column) * 3u;
         }
         for (unsigned c = 0; c < 3; c++) {
-            float value = static_cast<float>(source[c]);
+            float value = static_cast<float>(bytes[c]);
             if (s.mean_mode != 0) value = __fsub_rn(value, mean[mean_at + c]);
             value = __fmul_rn(__fadd_rn(value, draw.shift[c]), s.scale[c]);
             out[i * 3u + c] = rounded_to<T>(value);
@@ -50,11 +55,11 @@ __device__ inline void augmented(const unsigned char* records, const AugmentDraw
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-augment(const unsigned char* records, const AugmentDraw* draws, const float* mean, float* out, AugmentShape s) {
-    augmented(records, draws, mean, out, s);
+augment(const AugmentSource* source, const float* mean, float* out, AugmentShape s) {
+    augmented(*source, mean, out, s);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-augment_bf16(const unsigned char* records, const AugmentDraw* draws, const float* mean, Bf16* out, AugmentShape s) {
-    augmented(records, draws, mean, out, s);
+augment_bf16(const AugmentSource* source, const float* mean, Bf16* out, AugmentShape s) {
+    augmented(*source, mean, out, s);
 }

@@ -4,6 +4,8 @@
 //         row is unit first_unit + u of the whole layer, over all columns
 //   mask  f32 [batch][units], written: `scale` where kept, else 0; backward multiplies by it
 //
+// The key is read from memory, so that a graph of launches serves for every batch.
+//
 // Unit u of the sample at position p is kept iff word u of Stream(seed, epoch, p, purpose) < threshold: integers, so
 // every device draws the CPU's mask; the threshold keep · 2^32 may be 2^32. `scale` is 1 in the paper's convention
 // (the test halves instead), 1/keep if inverted.
@@ -20,7 +22,7 @@ struct DropoutKey {
 };
 
 template <class T>
-__device__ inline void drop(T* x, float* mask, const DropoutKey& key) {
+__device__ inline void drop(T* x, float* mask, const DropoutKey key) {
     // One work item per sample and per Philox block of four words that touches the device's units.
     const unsigned first = key.first_unit / 4, blocks = (key.first_unit + key.units + 3) / 4 - first;
     ALX_EACH(i, key.batch * blocks) {
@@ -37,10 +39,10 @@ __device__ inline void drop(T* x, float* mask, const DropoutKey& key) {
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-dropout_forward(float* x, float* mask, DropoutKey key) { drop(x, mask, key); }
+dropout_forward(float* x, float* mask, const DropoutKey* key) { drop(x, mask, *key); }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-dropout_forward_bf16(Bf16* x, float* mask, DropoutKey key) { drop(x, mask, key); }
+dropout_forward_bf16(Bf16* x, float* mask, const DropoutKey* key) { drop(x, mask, *key); }
 
 template <class T>
 __device__ inline void multiply_by(const float* mask, T* dy, int n) {

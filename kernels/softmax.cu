@@ -34,9 +34,10 @@ __device__ inline float row_powers(const float* row, int classes, float highest,
     return block_sum(sum, scratch);
 }
 
-// score [3][batch]: the loss, 1 or 0 for whether the label ranks first, and for whether it is among the first five.
+// score [3][batch]: the loss, 1 or 0 for whether the label ranks first, and for whether it is among the first five. Where it
+// lies is read from memory, so that a graph of launches serves for every batch.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-softmax_score(const float* logits, const unsigned* label, float* score, int batch, int classes) {
+softmax_score(const float* logits, const unsigned* label, float* const* place, int batch, int classes) {
     __shared__ float scratch[ALX_BLOCK];
     __shared__ unsigned before[ALX_BLOCK];
     const float* row = logits + blockIdx.x * classes;
@@ -50,6 +51,7 @@ softmax_score(const float* logits, const unsigned* label, float* score, int batc
         if (c != target && (c < target ? !(row[c] < own) : !(row[c] <= own))) ahead++;
     ahead = block_sum(ahead, before);
     if (threadIdx.x == 0) {
+        float* score = *place;
         score[blockIdx.x] = known ? logf(sum) - (own - highest) : nanf("");
         score[batch + blockIdx.x] = known && ahead < 1 ? 1.0f : 0.0f;
         score[2 * batch + blockIdx.x] = known && ahead < 5 ? 1.0f : 0.0f;

@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use alexnet_cpu::CpuBackend;
+pub use alexnet_cuda::Graphs;
 use alexnet_cuda::{Cache, Convolutions, CudaBackend, Precision, fastest_precision};
 use alexnet_net::Backend;
 
@@ -75,6 +76,7 @@ pub struct Choice {
     pub why: String,
     /// The CUDA devices, what they multiply and how they convolve; none for the CPU.
     cuda: Option<(Vec<usize>, Precision, Convolutions)>,
+    graphs: Graphs,
 }
 
 /// What a program does on whichever backend was chosen.
@@ -107,7 +109,7 @@ impl Device {
         precision: Option<Precision>,
         convolutions: Convolutions,
     ) -> Result<Choice, Refusal> {
-        let cpu = |why: String| Choice { why, cuda: None };
+        let cpu = |why: String| Choice { why, cuda: None, graphs: Graphs::Auto };
         let named = match self {
             Device::Cpu => return Ok(cpu("on the CPU".into())),
             Device::Auto => None,
@@ -134,7 +136,7 @@ impl Device {
                 let device = Device::Cuda(devices.clone());
                 let why =
                     format!("on {device}, matrix products in {precision}, convolutions: {convolutions}");
-                Ok(Choice { why, cuda: Some((devices, precision, convolutions)) })
+                Ok(Choice { why, cuda: Some((devices, precision, convolutions)), graphs: Graphs::Auto })
             }
         }
     }
@@ -150,6 +152,16 @@ impl Choice {
         self.cuda.is_none()
     }
 
+    /// The same with steps replayed as graphs or not; refused if they are demanded of the CPU.
+    pub fn with_graphs(mut self, graphs: Graphs) -> Result<Self, Refusal> {
+        if graphs == Graphs::On && self.is_cpu() {
+            let cause = format!("--graph on {}", self.why);
+            return Err(Refusal::new(cause, "only a CUDA device replays graphs; leave --graph out"));
+        }
+        self.graphs = graphs;
+        Ok(self)
+    }
+
     /// Opens the backend and works on it; the CPU uses `threads` threads.
     pub fn run<W: Work>(&self, threads: usize, work: W) -> anyhow::Result<W::Done> {
         match &self.cuda {
@@ -157,7 +169,8 @@ impl Choice {
             Some((devices, precision, convolutions)) => {
                 let open = || -> Result<CudaBackend, alexnet_net::DeviceError> {
                     let backend = CudaBackend::new(devices, &Cache::of_user())?;
-                    backend.with_precision(*precision).with_convolutions(*convolutions)
+                    let backend = backend.with_precision(*precision).with_graphs(self.graphs);
+                    backend.with_convolutions(*convolutions)
                 };
                 let backend = open().map_err(alexnet_net::Error::from)?;
                 if *convolutions == Convolutions::Library && !backend.has_cudnn() {
@@ -197,6 +210,17 @@ mod tests {
         assert!(place(Some(Precision::F32)).choose(2).is_ok());
         let refusal = place(Some(Precision::Bf16)).choose(2).unwrap_err();
         assert_eq!(refusal.to_string(), "--precision bf16 on the CPU");
+    }
+
+    #[test]
+    fn the_cpu_has_no_graphs() {
+        let choose = |graphs| Device::Cpu.choose(2, None, Convolutions::Own).unwrap().with_graphs(graphs);
+        assert!(choose(Graphs::Auto).is_ok() && choose(Graphs::Off).is_ok());
+        assert_eq!(choose(Graphs::On).unwrap_err().to_string(), "--graph on on the CPU");
+        for text in ["auto", "on", "off"] {
+            assert_eq!(text.parse::<Graphs>().unwrap().to_string(), text);
+        }
+        assert!("yes".parse::<Graphs>().is_err());
     }
 
     #[test]

@@ -71,3 +71,16 @@ pub fn pauses<B: Backend>(network: &mut Network<B>) -> anyhow::Result<Option<Str
         format!("the devices stood still {share:.1} % of {all:.1} s: for data, checkpoints and launches")
     }))
 }
+
+/// How many steps were replayed as graphs, or why none could be; nothing where none were tried.
+pub fn replays<B: Backend>(network: &Network<B>) -> Option<String> {
+    let replays = network.replays().filter(|replays| replays.lists > 0)?;
+    let what = if network.exchanges().is_empty() { "steps" } else { "parts of steps between exchanges" };
+    let count = format!("{} of {} {what} were replayed as CUDA graphs", replays.replayed, replays.lists);
+    Some(match replays.refused {
+        None => count,
+        Some(why) => {
+            format!("{count}; the others were launched kernel by kernel, since the driver refused: {why}")
+        }
+    })
+}

@@ -13,7 +13,7 @@ use alexnet_train::{
 use anyhow::Context;
 use clap::Parser;
 
-use crate::device::{Place, Work};
+use crate::device::{Graphs, Place, Work};
 use crate::initial;
 use crate::input::{Check, OrderName, cores};
 use crate::messages::{Exit, Refusal, say};
@@ -47,6 +47,10 @@ pub struct Args {
     /// Where, and in what
     #[command(flatten)]
     pub place: Place,
+    /// Whether CUDA devices replay a training step as a graph, one launch instead of one for each kernel; the bits are the same.
+    /// auto: where the driver can (with several devices, the work between two exchanges), on: else it is an error, off: never
+    #[arg(long, default_value = "auto", value_name = "WHEN")]
+    pub graph: Graphs,
     /// Width and height of the network's input [default: 7/8 of the records, 224 of 256]
     #[arg(long)]
     pub crop: Option<usize>,
@@ -287,7 +291,8 @@ fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     say(format_args!("validation   {validation} photos"))?;
     say(format_args!("length       {}, {} updates", job.length, job.length.steps(batches)))?;
     say(format_args!("parameters   {} ({})", summary.parameters, size(parameters)))?;
-    say(format_args!("device       {}", args.place.choose(job.net.columns)?.why))?;
+    let choice = args.place.choose(job.net.columns)?.with_graphs(args.graph)?;
+    say(format_args!("device       {}", choice.why))?;
     let [channels, height, width] = job.net.input;
     let ring = 3 * u64::from(job.recipe.batch) * (channels * height * width * 4) as u64;
     say(format_args!(
@@ -306,7 +311,7 @@ pub fn execute(
     out: &Path,
 ) -> anyhow::Result<(Exit, Option<Evaluation>)> {
     let job = &prepared.job;
-    let choice = args.place.choose(job.net.columns)?;
+    let choice = args.place.choose(job.net.columns)?.with_graphs(args.graph)?;
     let folder = Folder::take(out, &prepared.description)?;
     remember(&folder, job, data, &choice.why)?;
     let threads = args.threads.unwrap_or_else(cores).max(1);
@@ -355,6 +360,9 @@ impl Work for Training<'_> {
         let ending = train(job, &mut network, folder, &mut recorder, stop::on_interrupt())?;
         watch.finish();
         if let Some(sentence) = summary::pauses(&mut network)? {
+            say(sentence)?;
+        }
+        if let Some(sentence) = summary::replays(&network) {
             say(sentence)?;
         }
         if let Some(sentence) = summary::traffic(&network, u64::from(job.recipe.batch)) {

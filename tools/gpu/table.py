@@ -30,6 +30,10 @@ def row(name, step):
         said = f"{step['ms']:.2f} ms in operations, {step['bound_ms']:.2f} ms possible"
     elif "variants" in step:
         said = "; ".join(f"{v['name']} {v['ms']:.2f} ms, {v['images_per_second']:.0f} images/s" for v in step["variants"])
+        if "lists" in step:
+            said += f"; {step['replayed']} of {step['lists']} lists replayed"
+        if step.get("refused"):
+            said += f"; graphs refused: {step['refused']}"
     else:
         said = f"{step['ms']:.2f} ms a step, {step['images_per_second']:.0f} images/s"
     return f"{name:<30} {verdict:<7} {said}".rstrip()

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alexnet_net::{
     Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients,
-    HostMemory, LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
+    HostMemory, LocalResponse, MaxPool, RawBatch, Replays, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
 use crate::CudaBackend;
@@ -12,7 +12,7 @@ use crate::device::{Device, failed};
 use crate::pinned::Pinned;
 use crate::staging::Staging;
 use crate::tensor::{Floats, Type};
-use crate::{convolution, dense, exchange};
+use crate::{convolution, dense, exchange, graph, pause};
 
 type Done = Result<(), DeviceError>;
 
@@ -30,12 +30,19 @@ impl Backend for CudaBackend {
     }
 
     fn paused(&mut self) -> Result<Option<[Duration; 2]>, DeviceError> {
-        let pauses = self.devices.iter_mut().map(Device::paused).collect::<Result<Vec<_>, _>>()?;
-        Ok(pauses.into_iter().flatten().max())
+        pause::longest(&mut self.devices)
     }
 
     fn activation_bytes(&self) -> u64 {
         self.devices.first().map_or(4, |device| device.activation().width() as u64)
+    }
+
+    fn begin_step(&mut self) -> Done {
+        self.devices.iter().try_for_each(Device::hold)
+    }
+
+    fn replays(&self) -> Option<Replays> {
+        graph::told(&self.devices)
     }
 
     fn exchanged_bytes(&self) -> Option<u64> {
@@ -68,7 +75,7 @@ impl Backend for CudaBackend {
     }
 
     fn upload_labels(&mut self, device: usize, from: &[u32], to: &mut Floats<u32>) -> Done {
-        self.devices[device].put(from, to, 0)
+        self.devices[device].send(from, to.address)
     }
 
     fn download(&mut self, device: usize, from: &Floats, offset: usize, to: &mut [f32]) -> Done {
@@ -76,8 +83,7 @@ impl Backend for CudaBackend {
     }
 
     fn synchronise(&mut self) -> Done {
-        let wait = |d: &Device| d.stream.synchronize().map_err(failed(d.number, "synchronise"));
-        self.devices.iter().try_for_each(wait)
+        self.devices.iter().try_for_each(Device::wait)
     }
 
     fn augments(&self) -> bool {
@@ -90,6 +96,7 @@ impl Backend for CudaBackend {
     }
 
     fn prepare_records(&mut self, op: &Augmentation, n: usize) -> Done {
+        self.devices.iter().try_for_each(Device::order)?;
         self.staging = None; // its memory first
         self.staging = Some(Staging::new(&self.devices, op, n)?);
         Ok(())
@@ -102,9 +109,6 @@ impl Backend for CudaBackend {
 
     fn augment(&mut self, n: usize, x: &mut [Floats]) -> Done {
         let Some(staging) = &mut self.staging else { return Err(failed(0, "augment")("nothing is staged")) };
-        for device in &mut self.devices {
-            device.kept_fold = None;
-        }
         staging.augment(&mut self.devices, n, x)
     }
 
@@ -331,8 +335,7 @@ impl Backend for CudaBackend {
         labels: &Floats<u32>,
         score: &mut Floats,
     ) -> Done {
-        let buffers = [logits.address, labels.address, score.address];
-        self.devices[device].rows("softmax_score", n, &buffers, &[n, classes])
+        self.devices[device].score(n, classes, [logits.address, labels.address, score.address])
     }
 
     fn softmax_gradient(
@@ -344,10 +347,9 @@ impl Backend for CudaBackend {
         labels: &Floats<u32>,
         gradient: &mut Floats,
     ) -> Done {
-        let (d, buffers) = (&self.devices[device], [logits.address, labels.address, gradient.address]);
         gradient.maps = None;
-        let kernel = d.typed("softmax_gradient", gradient.of)?;
-        d.rows(kernel, n, &buffers, &[op.classes, op.first, op.count])
+        let buffers = [logits.address, labels.address, gradient.address];
+        self.devices[device].loss_gradient(op, n, buffers, gradient.of)
     }
 
     fn smooth_labels(
@@ -392,6 +394,6 @@ impl Backend for CudaBackend {
     ) -> Done {
         let buffers = [parameters.address, velocity.address, gradient.address];
         self.devices[device].momentum_update(segments, momentum, buffers)?;
-        self.devices[device].pause_begins()
+        self.end_step(device)
     }
 }

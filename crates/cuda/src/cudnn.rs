@@ -19,6 +19,7 @@ use crate::device::{Device, failed};
 use crate::plan::{Algorithm, Direction, Plan};
 use crate::precision::Precision;
 use crate::tensor::Scratch;
+use crate::work::{Call, Work};
 
 /// Workspace that an algorithm may take.
 const WORKSPACE: usize = 1 << 30;
@@ -169,38 +170,30 @@ impl Device {
         direction: Direction,
         buffers: [u64; 3],
     ) -> Result<(), DeviceError> {
-        let (algorithm, taken) = match (way, self.library.take()) {
-            (Way::Library(algorithm), Some(library)) if algorithm.number < direction.algorithms() => {
-                (algorithm, library)
-            }
-            (_, taken) => {
-                self.library = taken;
-                return Err(failed(self.number, "cuDNN")("it has no such algorithm"));
-            }
+        let number = self.number;
+        let algorithm = match way {
+            Way::Library(algorithm) if algorithm.number < direction.algorithms() => algorithm,
+            _ => return Err(failed(number, "cuDNN")("it has no such algorithm")),
         };
-        let mut library = taken;
-        let queued = self.convolve_by(&mut library, algorithm, op, n, direction, buffers);
-        self.library = Some(library);
-        queued
+        self.context.bind_to_thread().map_err(failed(number, "cuDNN"))?;
+        let library = self.library.as_mut().ok_or_else(|| failed(number, "cuDNN")("it is not open"))?;
+        let handle = library.handle;
+        let plan = library.plan(self.precision, op, n, direction);
+        let bytes = plan.and_then(|plan| plan.bytes(handle, direction, algorithm));
+        let bytes = bytes.map_err(failed(number, "cuDNN"))?;
+        let space = (self.room(Scratch::Library, bytes)?, bytes);
+        self.queue(Work::Library(Call { algorithm, op: *op, n, direction, buffers, space }))
     }
 
-    fn convolve_by(
-        &mut self,
-        library: &mut Library,
-        algorithm: Algorithm,
-        op: &Convolution,
-        n: usize,
-        direction: Direction,
-        buffers: [u64; 3],
-    ) -> Result<(), DeviceError> {
-        let (number, handle) = (self.number, library.handle);
+    /// Hands a convolution to cuDNN.
+    pub fn call(&self, call: &Call) -> Result<(), DeviceError> {
+        let number = self.number;
         self.context.bind_to_thread().map_err(failed(number, "cuDNN"))?;
-        let plan = library.plan(self.precision, op, n, direction).map_err(failed(number, "cuDNN"))?;
-        let bytes = plan.bytes(handle, direction, algorithm).map_err(failed(number, "cuDNN"))?;
-        let space = self.room(Scratch::Library, bytes)?;
-        self.span("cuDNN", || {
-            plan.run(handle, direction, algorithm, buffers, (space, bytes)).map_err(failed(number, "cuDNN"))
-        })
+        let library = self.library.as_ref().ok_or_else(|| failed(number, "cuDNN")("it is not open"))?;
+        let plan = library.plans.get(&(call.op, call.n, call.direction));
+        let plan = plan.ok_or_else(|| failed(number, "cuDNN")("the convolution has no plan"))?;
+        let Call { algorithm, direction, buffers, space, .. } = *call;
+        plan.run(library.handle, direction, algorithm, buffers, space).map_err(failed(number, "cuDNN"))
     }
 
     /// Bytes that can still be allocated, less a reserve.

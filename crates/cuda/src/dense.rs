@@ -4,15 +4,17 @@
 use std::ffi::c_void;
 
 use alexnet_net::{Dense, DeviceError};
-use cudarc::cublas::result;
 use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation_t, cudaDataType};
+use cudarc::cublas::{result, sys};
 
 use crate::device::{Device, failed};
 use crate::precision::Precision;
 use crate::tensor::{Floats, Scratch, Type};
+use crate::work::Work;
 
 /// C = op(A) · op(B), or C += …, in cuBLAS' column-major terms: C is m×n, op(A) m×k, op(B) k×n. A and B are of the type
 /// of activations.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Product {
     pub m: usize,
     pub n: usize,
@@ -29,12 +31,25 @@ pub(crate) struct Product {
 }
 
 impl Device {
-    /// Queues a product.
-    pub fn product(&self, p: &Product) -> Result<(), DeviceError> {
-        self.span("matrix product", || self.multiply(p))
+    /// Gives cuBLAS memory to work in, as much as it would take itself: what it allocates while a stream captures would
+    /// become part of the graph.
+    pub fn reserve_products(&mut self) -> Result<(), DeviceError> {
+        let space = self.zeros::<u8>(if self.major >= 9 { 32 << 20 } else { 4 << 20 })?;
+        let (handle, at) = (*self.blas.handle(), space.address as *mut c_void);
+        // SAFETY: the handle is open; the memory is the device's and lives as long as the handle.
+        let given = unsafe { sys::cublasSetWorkspace_v2(handle, at, space.len()) }.result();
+        given.map_err(failed(self.number, "start cuBLAS"))?;
+        self.workspace = Some(space);
+        Ok(())
     }
 
-    fn multiply(&self, p: &Product) -> Result<(), DeviceError> {
+    /// Queues a product.
+    pub fn product(&self, p: &Product) -> Result<(), DeviceError> {
+        self.queue(Work::Product(p.clone()))
+    }
+
+    /// Hands a product to cuBLAS.
+    pub fn multiply(&self, p: &Product) -> Result<(), DeviceError> {
         self.context.bind_to_thread().map_err(failed(self.number, "matrix product"))?;
         let int = |value| self.int(value);
         let operation = |transposed| {

@@ -17,11 +17,14 @@ use crate::cache::Cache;
 use crate::choice::{Convolutions, Way};
 use crate::compile::KERNELS;
 use crate::cudnn::Library;
+use crate::graph::Lists;
 use crate::pause::Pauses;
 use crate::plan::Direction;
 use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
+use crate::settings::Settings;
 use crate::tensor::{Floats, Scratch, Type};
+use crate::work::Work;
 
 pub(crate) struct Device {
     /// Its number in the backend, not the driver's.
@@ -51,7 +54,12 @@ pub(crate) struct Device {
     /// Address and number of the images that lie folded, and for which convolution.
     pub kept_fold: Option<(u64, usize, Convolution)>,
     pub pauses: Pauses,
-    pub segments: Option<Floats<crate::shape::UpdateSegment>>,
+    /// Work that waits until a step is whole, while it is put together.
+    pub held: RefCell<Option<Vec<Work>>>,
+    pub lists: RefCell<Lists>,
+    pub settings: RefCell<Option<Settings>>,
+    /// What cuBLAS works in.
+    pub workspace: Option<Floats<u8>>,
 }
 
 /// Makes a [`DeviceError`] of any error.
@@ -86,7 +94,7 @@ impl Device {
         }
         let context_name = context.name().map_err(start())?;
         let blas = CudaBlas::new(stream.clone()).map_err(failed(number, "start cuBLAS"))?;
-        Ok(Device {
+        let mut device = Device {
             number,
             context,
             stream,
@@ -106,8 +114,14 @@ impl Device {
             scratch: Default::default(),
             kept_fold: None,
             pauses: Pauses::default(),
-            segments: None,
-        })
+            held: RefCell::new(None),
+            lists: RefCell::new(Lists::default()),
+            settings: RefCell::new(None),
+            workspace: None,
+        };
+        device.reserve_settings()?;
+        device.reserve_products()?;
+        Ok(device)
     }
 
     pub fn function(&self, kernel: &'static str) -> Result<CudaFunction, DeviceError> {
@@ -134,6 +148,7 @@ impl Device {
     /// `len` values, all bits zero; at least one, since the driver refuses empty buffers.
     pub fn zeros<T: DeviceRepr>(&self, len: usize) -> Result<Floats<T>, DeviceError> {
         let allocate = || failed(self.number, "allocate memory");
+        self.order()?;
         self.context.bind_to_thread().map_err(allocate())?;
         // SAFETY: written by the memset that follows on the same stream, before anything can read it.
         let slice = match unsafe { self.stream.alloc::<T>(len.max(1)) } {
@@ -162,16 +177,18 @@ impl Device {
         if from.is_empty() {
             return Ok(());
         }
+        self.order()?;
         let mut view = to.slice.slice_mut(offset..offset + from.len());
         self.stream.memcpy_htod(from, &mut view).map_err(failed(self.number, "upload"))
     }
 
-    /// As [`Device::put`], to an address.
-    pub fn put_at(&self, from: &[f32], to: u64) -> Result<(), DeviceError> {
+    /// As [`Device::put`], to an address; page-locked values stay until the copy is done.
+    pub fn put_at<T: DeviceRepr>(&self, from: &[T], to: u64) -> Result<(), DeviceError> {
         if from.is_empty() {
             return Ok(());
         }
         let fail = || failed(self.number, "upload");
+        self.order()?;
         self.context.bind_to_thread().map_err(fail())?;
         // SAFETY: the caller has room for this many values there. Pageable memory is read before the call returns.
         unsafe { result::memcpy_htod_async(to, from, self.stream.cu_stream()) }.map_err(fail())
@@ -183,30 +200,29 @@ impl Device {
             return Ok(());
         }
         let fail = || failed(self.number, "download");
+        self.order()?;
         self.context.bind_to_thread().map_err(fail())?;
         // SAFETY: the caller has this many values there; the stream is waited for before `to` can go.
         unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }.map_err(fail())?;
         self.stream.synchronize().map_err(fail())
     }
 
-    /// Queues a copy within the device.
-    pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
+    /// Waits until all that was asked is done.
+    pub fn wait(&self) -> Result<(), DeviceError> {
+        self.order()?;
+        self.stream.synchronize().map_err(failed(self.number, "synchronise"))
+    }
+
+    /// Copies within the device, at once in the stream's order.
+    pub fn copy_now(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
         let fail = || failed(self.number, "copy");
         self.context.bind_to_thread().map_err(fail())?;
         // SAFETY: both addresses begin `bytes` bytes of this device.
         unsafe { result::memcpy_dtod_async(to, from, bytes, self.stream.cu_stream()) }.map_err(fail())
     }
 
-    /// The buffer in `place`, made or replaced if it is shorter than `len`.
-    pub fn grown<'a, T: DeviceRepr>(
-        &self,
-        place: &'a mut Option<Floats<T>>,
-        len: usize,
-    ) -> Result<&'a mut Floats<T>, DeviceError> {
-        match place {
-            Some(buffer) if buffer.len() >= len => {}
-            _ => *place = Some(self.zeros(len)?),
-        }
-        place.as_mut().ok_or_else(|| failed(self.number, "allocate memory")("no buffer"))
+    /// Queues a copy within the device.
+    pub fn copy(&self, from: u64, to: u64, bytes: usize) -> Result<(), DeviceError> {
+        self.queue(Work::Copy { from, to, bytes })
     }
 }

@@ -2,7 +2,7 @@
 
 use alexnet_net::{DeviceError, Dropout, Segment, SoftmaxSlice};
 
-use crate::device::{Device, failed};
+use crate::device::Device;
 use crate::launch::{Arg, Grid};
 use crate::shape::{DropoutKey, UpdateSegment};
 use crate::tensor::{Floats, Scratch, Type};
@@ -94,6 +94,16 @@ impl Device {
         self.launch(self.typed("scale", y.of)?, self.grid(len), &args)
     }
 
+    /// Loss and ranks from logits and labels; the score's address, the third, is one of the settings.
+    pub fn score(&self, n: usize, classes: usize, [logits, labels, score]: [u64; 3]) -> Done {
+        self.rows("softmax_score", n, &[logits, labels, self.setting(&[score])?], &[n, classes])
+    }
+
+    /// The loss' gradient from logits and labels to the third address.
+    pub fn loss_gradient(&self, op: &SoftmaxSlice, n: usize, buffers: [u64; 3], of: Type) -> Done {
+        self.rows(self.typed("softmax_gradient", of)?, n, &buffers, &[op.classes, op.first, op.count])
+    }
+
     /// Spreads a share of each label over all classes.
     pub fn smooth(
         &self,
@@ -125,12 +135,12 @@ impl Device {
             scale: op.scale,
             batch: self.int(n)?,
         };
-        let args = [Arg::Address(y.address), Arg::Address(mask), Arg::Dropout(&key)];
+        let args = [y.address, mask, self.setting(&[key])?].map(Arg::Address);
         self.launch(self.typed("dropout_forward", y.of)?, self.grid(n * op.units.div_ceil(4)), &args)
     }
 
     /// Changes parameters and velocities (the first two addresses) by the gradient (the third).
-    pub fn momentum_update(&mut self, segments: &[Segment], momentum: f32, [w, v, g]: [u64; 3]) -> Done {
+    pub fn momentum_update(&self, segments: &[Segment], momentum: f32, [w, v, g]: [u64; 3]) -> Done {
         let table: Vec<UpdateSegment> = segments
             .iter()
             .map(|s| UpdateSegment {
@@ -141,21 +151,16 @@ impl Device {
             })
             .collect();
         let Some(last) = table.last() else { return Ok(()) };
-        let mut place = self.segments.take();
-        let buffer = self.grown(&mut place, table.len())?;
-        let mut view = buffer.slice.slice_mut(0..table.len());
-        self.stream.memcpy_htod(&table, &mut view).map_err(failed(self.number, "update"))?;
         let args = [
             Arg::Address(w),
             Arg::Address(v),
             Arg::Address(g),
-            Arg::Address(buffer.address),
+            Arg::Address(self.setting(&table)?),
             Arg::Int(self.int(table.len())?),
             Arg::Unsigned(last.end),
             Arg::Float(momentum),
             self.shadow_of(w),
         ];
-        self.segments = place;
         self.int(last.end as usize)?;
         self.launch("momentum_update", Grid::blocks((last.end as usize).div_ceil(UPDATE_CHUNK)), &args)
     }

@@ -25,6 +25,7 @@ fn wait(device: &Device, event: &CudaEvent) -> Result<(), DeviceError> {
 
 /// Every device waits for all others.
 fn meet(devices: &[Device]) -> Result<(), DeviceError> {
+    devices.iter().try_for_each(Device::order)?;
     let events = record(devices)?;
     for device in devices {
         for (other, event) in events.iter().enumerate() {
@@ -40,6 +41,7 @@ fn meet(devices: &[Device]) -> Result<(), DeviceError> {
 fn peer_copy(from: (&Device, u64), to: (&Device, u64), bytes: usize) -> Result<(), DeviceError> {
     to.0.received.set(to.0.received.get() + bytes as u64);
     let fail = || failed(to.0.number, "copy from a peer");
+    to.0.order()?;
     to.0.context.bind_to_thread().map_err(fail())?;
     let (source, target) = (from.0.context.cu_ctx(), to.0.context.cu_ctx());
     // SAFETY: both addresses begin at least `bytes` bytes in these contexts; the streams have been ordered.

@@ -7,7 +7,10 @@
 //! Within a device order is the stream's; between devices it is kept by events, in the exchanges alone.
 //!
 //! Raw records come from page-locked memory lent to the loader's ring, by a stream of their own beside the work on the
-//! batch before, and are augmented on the device.
+//! batch before, and are augmented on the device. A training step is held back until it is whole and replayed as a CUDA graph
+//! when it has come before ([`Graphs`]); then a step is one launch, two small copies before it, and its batch's records and
+//! draws beside the step before. With several devices the work between two exchanges is a graph, since copies from peer to
+//! peer cannot be captured.
 //!
 //! Nothing here needs CUDA to build: libraries are loaded when they are first used. Schedules, draws and runs are left
 //! to their own crates.
@@ -22,6 +25,7 @@ mod dense;
 mod device;
 mod elementwise;
 mod exchange;
+mod graph;
 mod launch;
 mod layout;
 mod maps;
@@ -31,10 +35,12 @@ mod plan;
 mod precision;
 mod probe;
 mod profile;
+mod settings;
 mod shape;
 mod staging;
 mod tensor;
 mod tile;
+mod work;
 
 use alexnet_net::DeviceError;
 
@@ -45,6 +51,7 @@ use staging::Staging;
 pub use cache::Cache;
 pub use choice::Convolutions;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
+pub use graph::Graphs;
 pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
@@ -78,8 +85,23 @@ impl CudaBackend {
     pub fn with_precision(mut self, precision: Precision) -> Self {
         for device in &mut self.devices {
             device.precision = precision;
+            device.lists.borrow_mut().forget(); // they do not name it
         }
         self
+    }
+
+    /// The same devices with steps replayed as graphs or not; where the driver can if nothing is said.
+    #[must_use]
+    pub fn with_graphs(mut self, graphs: Graphs) -> Self {
+        self.set_graphs(graphs);
+        self
+    }
+
+    /// Replays steps as graphs or not, from the next one on.
+    pub fn set_graphs(&mut self, graphs: Graphs) {
+        for device in &self.devices {
+            device.lists.borrow_mut().use_of = graphs;
+        }
     }
 
     /// The same devices with convolutions computed so; by our own kernels if nothing is said. cuDNN is used only where it
@@ -99,8 +121,23 @@ impl CudaBackend {
         Ok(self)
     }
 
+    /// Queues what a step held back, and what waits for its end.
+    fn end_step(&mut self, device: usize) -> Result<(), DeviceError> {
+        self.devices[device].release()?;
+        if let Some(staging) = &mut self.staging {
+            staging.has_read(&self.devices[device])?;
+        }
+        self.devices[device].pause_begins()
+    }
+
     /// Whether cuDNN is there and may be used.
     pub fn has_cudnn(&self) -> bool {
         self.devices.iter().all(|device| device.library.is_some())
     }
 }
+
+/// A backend may be made in one thread and used in another.
+const _: fn() = || {
+    fn sent<T: Send>() {}
+    sent::<CudaBackend>();
+};

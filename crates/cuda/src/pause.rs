@@ -12,6 +12,12 @@ use cudarc::driver::{CudaEvent, sys::CUevent_flags::CU_EVENT_DEFAULT as TIMED};
 
 use crate::device::{Device, failed};
 
+/// The longest of all devices' pauses, as [`alexnet_net::Backend::paused`].
+pub(crate) fn longest(devices: &mut [Device]) -> Result<Option<[Duration; 2]>, DeviceError> {
+    let pauses = devices.iter_mut().map(Device::paused).collect::<Result<Vec<_>, _>>()?;
+    Ok(pauses.into_iter().flatten().max())
+}
+
 /// Pauses whose times are not read yet; the oldest of more is certainly over.
 const OPEN: usize = 32;
 
@@ -26,6 +32,7 @@ pub(crate) struct Pauses {
 
 impl Device {
     fn mark(&self) -> Result<CudaEvent, DeviceError> {
+        self.order()?;
         self.stream.record_event(Some(TIMED)).map_err(failed(self.number, "record an event"))
     }
 

@@ -71,8 +71,11 @@ impl Device {
         if self.precision != Precision::Bf16 {
             return Ok(buffer.address + 4 * at as u64);
         }
-        let kept = self.shadow.take().filter(|s| s.of == buffer.address && s.copy.len() == buffer.len());
-        let mut shadow = match kept {
+        let fits = |s: &Shadow| s.of == buffer.address && s.copy.len() == buffer.len();
+        if !self.shadow.as_ref().is_some_and(fits) {
+            self.order()?; // what still reads the other
+        }
+        let mut shadow = match self.shadow.take().filter(fits) {
             Some(shadow) => shadow,
             None => Shadow { of: buffer.address, copy: self.zeros(buffer.len())?, fresh: false },
         };

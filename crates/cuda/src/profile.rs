@@ -64,6 +64,7 @@ impl CudaBackend {
     pub fn profile(&mut self) -> Result<Vec<KernelTime>, DeviceError> {
         let mut times = Vec::new();
         for device in &self.devices {
+            device.release()?;
             for span in device.spans.take().unwrap_or_default() {
                 let elapsed = span.begin.elapsed_ms(&span.end);
                 let milliseconds = elapsed.map_err(failed(device.number, "read an event"))?;

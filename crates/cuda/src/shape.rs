@@ -26,6 +26,14 @@ impl From<&Draw> for AugmentDraw {
     }
 }
 
+/// `AugmentSource` of augment.cu: addresses.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AugmentSource {
+    pub records: u64,
+    pub draws: u64,
+}
+
 /// `AugmentShape` of augment.cu.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
@@ -164,6 +172,12 @@ impl Sources {
     pub const MAX: usize = 8;
 }
 
+/// The bytes of values.
+pub(crate) fn bytes<T: DeviceRepr>(values: &[T]) -> &[u8] {
+    // SAFETY: what kernels take are numbers and structs of numbers without padding: every byte is written.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), size_of_val(values)) }
+}
+
 // SAFETY: plain structs of numbers without padding, with the layout of their namesakes in kernels/.
 unsafe impl DeviceRepr for ColumnShape {}
 // SAFETY: as above.
@@ -174,6 +188,8 @@ unsafe impl DeviceRepr for FoldShape {}
 unsafe impl DeviceRepr for FilterShape {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for AugmentDraw {}
+// SAFETY: as above.
+unsafe impl DeviceRepr for AugmentSource {}
 // SAFETY: as above.
 unsafe impl DeviceRepr for AugmentShape {}
 // SAFETY: as above.

@@ -1,19 +1,21 @@
 //! Raw records on their way to the devices, and the kernel that makes inputs of them.
 //!
 //! Each device has a copy stream and two staging areas, used in turn. Four waits keep them apart: the kernel waits for
-//! the copies into its area; a copy into an area waits for the kernel that read it before; a batch is kept, and its
-//! page-locked memory with it, until every device has copied it; areas are freed when no copy is on its way.
+//! the copies into its area; a copy into an area waits for the kernel that read it before, or for its whole step where that
+//! is one graph; a batch is kept, and its page-locked memory with it, until every device has copied it; areas are freed when
+//! no copy is on its way.
 #![allow(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use alexnet_net::{Augmentation, DeviceError, Mean, RawBatch, STAGED};
+use alexnet_net::{Augmentation, DeviceError, HostMemory, Mean, RawBatch, STAGED};
 use cudarc::driver::{CudaEvent, CudaStream, result};
 
 use crate::device::{Device, failed};
 use crate::launch::Arg;
-use crate::shape::{AugmentDraw, AugmentShape};
+use crate::pinned::Pinned;
+use crate::shape::{AugmentDraw, AugmentShape, AugmentSource, bytes};
 use crate::tensor::{Floats, Maps};
 
 /// One device's areas.
@@ -21,11 +23,15 @@ struct Lane {
     copies: Arc<CudaStream>,
     mean: Floats,
     areas: Vec<Area>,
+    /// The area that work reads which is held back: its event is recorded when that has been queued.
+    read: Option<usize>,
 }
 
 struct Area {
     records: Floats<u8>,
     draws: Floats<AugmentDraw>,
+    /// Page-locked, so that no copy of draws waits for the stream; written when the copy before is done.
+    drawn: Pinned,
     copied: CudaEvent,
     used: CudaEvent,
 }
@@ -69,13 +75,19 @@ impl Staging {
             device.stream.memcpy_htod(mean, &mut on_device.slice).map_err(fail())?;
             let area = |_| {
                 let (records, draws) = (device.zeros(n * op.record_bytes())?, device.zeros(n)?);
+                let drawn = Pinned::new(&device.context, n * size_of::<AugmentDraw>()).map_err(fail())?;
                 // The zeros above are written by the computing stream: the first copy waits for this event.
                 let used = device.stream.record_event(None).map_err(fail())?;
                 let copied = device.context.new_event(None).map_err(fail())?;
-                Ok(Area { records, draws, copied, used })
+                Ok(Area { records, draws, drawn, copied, used })
             };
             let areas = (0..STAGED).map(area).collect::<Result<_, DeviceError>>()?;
-            Ok(Lane { copies: device.context.new_stream().map_err(fail())?, mean: on_device, areas })
+            Ok(Lane {
+                copies: device.context.new_stream().map_err(fail())?,
+                mean: on_device,
+                areas,
+                read: None,
+            })
         };
         let lanes = devices.iter().map(lane).collect::<Result<_, DeviceError>>()?;
         Ok(Staging { shape, lanes, held: Default::default(), turn: 0, waiting: VecDeque::new() })
@@ -83,19 +95,22 @@ impl Staging {
 
     /// Queues the copies of a batch to every device. Never called while [`STAGED`] batches wait.
     pub fn stage(&mut self, devices: &[Device], batch: Box<dyn RawBatch>) -> Result<(), DeviceError> {
+        devices.iter().try_for_each(|device| self.has_read(device))?;
         self.release(devices)?;
         let turn = self.turn;
         let draws: Vec<AugmentDraw> = batch.draws().iter().map(AugmentDraw::from).collect();
-        for (device, lane) in devices.iter().zip(&self.lanes) {
-            let (area, fail) = (&lane.areas[turn], || failed(device.number, "stage records"));
+        let draws = bytes(&draws);
+        for (device, lane) in devices.iter().zip(&mut self.lanes) {
+            let (area, fail) = (&mut lane.areas[turn], || failed(device.number, "stage records"));
             lane.copies.wait(&area.used).map_err(fail())?;
             device.context.bind_to_thread().map_err(fail())?;
             let stream = lane.copies.cu_stream();
-            // SAFETY: the areas have room for the network's largest batch, which it has checked. The draws are copied
-            // from memory that is not page-locked, so they are read before the call returns; the records stay in
-            // `held` until the event below has passed. The draws go first: their call may wait for the stream.
+            area.drawn.bytes_mut()[..draws.len()].copy_from_slice(draws);
+            // SAFETY: the areas have room for the network's largest batch, which it has checked. The draws stay as they are
+            // until the area's turn comes again, the records in `held`: both until the event below has passed.
             unsafe {
-                result::memcpy_htod_async(area.draws.address, &draws, stream).map_err(fail())?;
+                let drawn = &area.drawn.bytes()[..draws.len()];
+                result::memcpy_htod_async(area.draws.address, drawn, stream).map_err(fail())?;
                 result::memcpy_htod_async(area.records.address, batch.records(), stream).map_err(fail())?;
             }
             area.copied.record(&lane.copies).map_err(fail())?;
@@ -130,15 +145,17 @@ impl Staging {
     /// Queues the kernel that makes the batch that was staged first, of `n` records, the input of every device.
     pub fn augment(&mut self, devices: &mut [Device], n: usize, x: &mut [Floats]) -> Result<(), DeviceError> {
         let turn = self.waiting.pop_front().ok_or_else(|| failed(0, "augment")("nothing is staged"))?;
-        for ((device, lane), x) in devices.iter_mut().zip(&self.lanes).zip(x) {
+        devices.iter().try_for_each(|device| self.has_read(device))?;
+        for ((device, lane), x) in devices.iter_mut().zip(&mut self.lanes).zip(x) {
             let area = &lane.areas[turn];
+            device.kept_fold = None;
+            device.order()?;
             let shape = AugmentShape { batch: device.int(n)?, ..self.shape };
             device.stream.wait(&area.copied).map_err(failed(device.number, "augment"))?;
             device.pause_ends()?;
-            let fail = || failed(device.number, "augment");
+            let source = AugmentSource { records: area.records.address, draws: area.draws.address };
             let args = [
-                Arg::Address(area.records.address),
-                Arg::Address(area.draws.address),
+                Arg::Address(device.setting(&[source])?),
                 Arg::Address(lane.mean.address),
                 Arg::Address(x.address),
                 Arg::Augment(&shape),
@@ -146,9 +163,18 @@ impl Staging {
             let pixels = (shape.height * shape.width) as usize;
             device.launch(device.typed("augment", x.of)?, device.grid(n * pixels), &args)?;
             x.maps = Maps::of(n, 3, pixels);
-            area.used.record(&device.stream).map_err(fail())?;
+            lane.read = Some(turn);
         }
-        Ok(())
+        let at_once = devices.iter().filter(|device| !device.holds());
+        at_once.into_iter().try_for_each(|device| self.has_read(device))
+    }
+
+    /// Says on the device's stream that the area of the last batch has been read; queues first what still reads it.
+    pub fn has_read(&mut self, device: &Device) -> Result<(), DeviceError> {
+        let Some(lane) = self.lanes.get_mut(device.number) else { return Ok(()) };
+        let Some(turn) = lane.read.take() else { return Ok(()) };
+        device.order()?;
+        lane.areas[turn].used.record(&device.stream).map_err(failed(device.number, "augment"))
     }
 }
 

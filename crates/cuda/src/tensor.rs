@@ -116,11 +116,11 @@ impl Scratch {
 impl Device {
     /// The address of at least `bytes` bytes, which the next caller of the same name overwrites.
     pub fn room(&mut self, name: Scratch, bytes: usize) -> Result<u64, DeviceError> {
-        let place = &mut self.scratch[name as usize];
-        match place {
+        match &self.scratch[name as usize] {
             Some(buffer) if buffer.len() >= bytes => Ok(buffer.address),
             _ => {
-                *place = None; // its memory first
+                self.order()?; // what still reads it
+                self.scratch[name as usize] = None; // its memory first
                 self.kept_fold = None;
                 let made = self.zeros(bytes)?;
                 let address = made.address;
@@ -236,6 +236,7 @@ impl Device {
 
     /// Waits for the device and copies `from[offset ..]` to the host.
     pub fn download(&mut self, from: &Floats, offset: usize, to: &mut [f32]) -> Result<(), DeviceError> {
+        self.order()?;
         let end = offset + to.len();
         // What lies channels last comes first; the rest of a buffer lies as it was put there.
         let split = from.maps.map_or(0, Maps::len).clamp(offset, end) - offset;

@@ -12,23 +12,19 @@ use std::time::Duration;
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
 use crate::hosted;
-use crate::input::{Augmentation, HostMemory, RawBatch};
+use crate::input::{Augmentation, HostMemory, RawBatch, no_records};
 use crate::operation::{
     AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
 };
+use crate::replay::Replays;
 use crate::update::Segment;
 use crate::views::{Gradients, Weights};
 
 type Done = Result<(), DeviceError>;
 
-fn no_records() -> DeviceError {
-    DeviceError { device: 0, operation: "augment", cause: "this backend takes finished pixels".into() }
-}
-
 /// Devices that can run a net. `device` is always below [`Backend::devices`], and buffers passed with it were made
-/// for it; buffers may be longer than the operation's `n` needs.
-///
-/// No method panics on what a user can cause; a failing device says which operation failed and why.
+/// for it; they may be longer than the operation's `n` needs. No method panics on what a user can cause; a failing device
+/// says which operation failed and why.
 pub trait Backend {
     /// Values on one device: f32, or what [`Backend::activations`] makes.
     type Buffer;
@@ -45,13 +41,22 @@ pub trait Backend {
         false
     }
 
-    /// How long the devices stood still between updates and the batches that followed, and how long it is since the first
-    /// batch, if the backend measures it: the device that waited most.
+    /// How long devices stood still between updates and batches, at most, and the time since the first batch, if measured.
     fn paused(&mut self) -> Result<Option<[Duration; 2]>, DeviceError> {
         Ok(None)
     }
 
-    /// Bytes of a value that travels between devices, logits excepted, which are f32.
+    /// A training step begins: until [`Backend::update`] operations may be held back, if whoever looks sees no difference.
+    fn begin_step(&mut self) -> Done {
+        Ok(())
+    }
+
+    /// How much of that was replayed as graphs, if the backend can.
+    fn replays(&self) -> Option<Replays> {
+        None
+    }
+
+    /// Bytes of a value that travels between devices, but for logits, which are f32.
     fn activation_bytes(&self) -> u64 {
         4
     }
@@ -76,7 +81,7 @@ pub trait Backend {
     /// Room for `len` labels.
     fn labels(&mut self, device: usize, len: usize) -> Result<Self::Labels, DeviceError>;
 
-    /// Copies host values to `to[offset ..]`. The host slice may be reused as soon as the call returns.
+    /// Copies host values to `to[offset ..]`. The host slice may be reused at once.
     fn upload(&mut self, device: usize, from: &[f32], to: &mut Self::Buffer, offset: usize) -> Done;
 
     /// Copies host labels.

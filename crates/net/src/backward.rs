@@ -43,6 +43,7 @@ impl<B: Backend> Network<B> {
             self.next_score(0);
             return Ok(());
         }
+        self.backend.begin_step()?;
         self.load(pixels, labels)?;
         self.train_loaded(key)
     }

@@ -5,7 +5,7 @@
 //! that a copy still reads is never written again. Choosing draws, and decoding, are left to the loader.
 
 use crate::backend::Backend;
-use crate::error::Error;
+use crate::error::{DeviceError, Error};
 use crate::network::{BatchScore, DropoutKey, Network};
 
 /// What is done to one record.
@@ -79,6 +79,10 @@ impl HostMemory for Vec<u8> {
 
 /// Batches that may be staged and not yet used: one to work on next, one on its way.
 pub const STAGED: usize = 2;
+
+pub(crate) fn no_records() -> DeviceError {
+    DeviceError { device: 0, operation: "augment", cause: "this backend takes finished pixels".into() }
+}
 
 impl<B: Backend> Network<B> {
     /// Whether the backend augments raw records itself; if not, give finished pixels.
@@ -154,6 +158,7 @@ impl<B: Backend> Network<B> {
     /// # Errors
     /// There is none, the labels do not fit, or a device failed.
     pub fn train_staged(&mut self, labels: &[u32], key: Option<DropoutKey>) -> Result<(), Error> {
+        self.backend.begin_step()?;
         if self.use_staged(labels)? == 0 {
             self.next_score(0);
             return Ok(());

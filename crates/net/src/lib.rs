@@ -41,6 +41,7 @@ mod parameters;
 mod placement;
 mod preset;
 mod program;
+mod replay;
 mod shape;
 mod summary;
 mod timing;
@@ -61,6 +62,7 @@ pub use operation::{
 };
 pub use parameters::{Parameter, ParameterKind, Parameters};
 pub use placement::{ParameterRange, Placement};
+pub use replay::Replays;
 pub use shape::Shape;
 pub use summary::{LayerSummary, Summary};
 pub use timing::{Pass, Timing};

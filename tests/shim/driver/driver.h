@@ -70,6 +70,9 @@ inline std::map<uint64_t, size_t> pinned;
 inline std::set<Event*> events;
 inline std::set<Stream*> streams;
 
+// How often the driver's calls were made, of those that tests count.
+inline std::map<std::string, uint64_t> calls_made;
+
 using Lock = std::lock_guard<std::recursive_mutex>;
 
 // The stream of a handle, or null. Null and 1 are the device's own stream, which here does not wait for the others; 2 is

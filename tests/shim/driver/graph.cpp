@@ -14,6 +14,7 @@ struct Graph {
 
 std::set<std::shared_ptr<Capture>> captures;  // those not over
 std::set<Graph*> graphs, instances;
+int refused_captures = 0;
 thread_local int thread_mode = GLOBAL;
 
 // Whether the origin's next node would wait for all others.
@@ -77,6 +78,8 @@ int push(Stream* s, Work work) {
 
 extern "C" {
 
+// For tests: a driver that refuses to begin captures (1), or spoils each (2).
+void alx_driver_refuse_captures(int how) { Lock l(driver_lock); refused_captures = how; }
 // For tests: graphs and instances that nobody has destroyed.
 uint64_t alx_driver_graphs() { Lock l(driver_lock); return graphs.size() + instances.size(); }
 
@@ -103,8 +106,11 @@ int cuStreamBeginCapture_v2(void* stream, int mode) {
     if (mode < GLOBAL || mode > RELAXED) return INVALID_VALUE;
     if (s == s->device->standard) return CAPTURE_UNSUPPORTED;
     if (s->capture) return ILLEGAL_STATE;
+    calls_made["cuStreamBeginCapture"]++;
+    if (refused_captures == 1) return NOT_SUPPORTED;
     s->capture = std::make_shared<Capture>(Capture{s, static_cast<Mode>(mode), std::this_thread::get_id()});
     captures.insert(s->capture);
+    s->capture->invalid = refused_captures == 2;
     return SUCCESS;
 }
 int cuStreamIsCapturing(void* stream, int* status) {
@@ -158,6 +164,7 @@ int cuGraphLaunch(void* instance, void* stream) {
     if (!s) return INVALID_HANDLE;
     if (s->capture) return refuse(s->capture, CAPTURE_UNSUPPORTED);
     if (int refused = refuse_implicit(s)) return refused;
+    calls_made["cuGraphLaunch"]++;
     auto* g = static_cast<Graph*>(instance);
     if (!instances.count(g)) return INVALID_VALUE;
     const auto nothing = [] { return std::string(); };

@@ -66,10 +66,12 @@ extern "C" {
 
 // For tests, beside the driver's own calls.
 void alx_driver_seed(uint64_t seed) { Lock l(driver_lock); queue_seed(seed); }
+uint64_t alx_driver_calls(const char* name) { Lock l(driver_lock); return calls_made[name]; }
 uint64_t alx_driver_peer_bytes() { Lock l(driver_lock); return queue_peer_bytes(); }
 // For libcublas: work that runs in its turn on a stream of the driver, perhaps several times, until `drop` takes its data.
 int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void (*drop)(void*), void* data) {
     Lock l(driver_lock);
+    calls_made["library"]++;
     const std::shared_ptr<void> kept(data, [drop](void* data) { if (drop) drop(data); });
     Stream* s = stream_of(stream);
     if (!s) return INVALID_HANDLE;
@@ -167,6 +169,7 @@ int cuFuncSetCacheConfig(void*, int) { return SUCCESS; }
 int cuLaunchKernel(void* function, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
                    unsigned shared, void* stream, void** args, void**) {
     Lock l(driver_lock);
+    calls_made["cuLaunchKernel"]++;
     auto* f = static_cast<Function*>(function);
     Stream* s = stream_of(stream);
     if (!s || s->device != f->device) return INVALID_HANDLE;

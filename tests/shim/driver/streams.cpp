@@ -38,6 +38,7 @@ int cuStreamDestroy_v2(void* stream) {
 }
 int cuStreamSynchronize(void* stream) {
     Lock l(driver_lock);
+    calls_made["cuStreamSynchronize"]++;
     Stream* s = stream_of(stream);
     if (!s) return INVALID_HANDLE;
     if (s->capture) return refuse(s->capture, CAPTURE_UNSUPPORTED);
@@ -111,6 +112,7 @@ int cuEventSynchronize(void* event) {
     if (!events.count(e)) return INVALID_HANDLE;
     if (e->capture) return e->capture->over || e->capture->invalid ? INVALID_VALUE : refuse(e->capture, CAPTURED_EVENT);
     if (int refused = refuse_if_captured()) return refused;
+    if (e->recorded && !e->recorded->done) calls_made["wait for an event"]++;
     return e->recorded ? finished(queue_run_until(e->recorded)) : SUCCESS;
 }
 int cuEventQuery(void* event) {

@@ -75,6 +75,7 @@ int cuMemFree_v2(uint64_t address) {
 // In stream order: the memory is there, full of NaN, when the stream comes to this place, but for the stream only.
 int cuMemAllocAsync(uint64_t* address, size_t bytes, void* stream) {
     Lock l(driver_lock);
+    calls_made["cuMemAllocAsync"]++;
     Stream* s = stream_of(stream);
     if (!s) return INVALID_HANDLE;
     if (s->capture) return s->capture->invalid ? CAPTURE_INVALIDATED : NOT_SUPPORTED;  // a node on a GPU, not here
@@ -118,6 +119,7 @@ int cuMemFreeHost(void* host) {
 
 int cuMemcpyHtoDAsync_v2(uint64_t to, const void* from, size_t bytes, void* stream) {
     Lock l(driver_lock);
+    calls_made["cuMemcpyHtoDAsync"]++;
     return host_to_device(to, from, bytes, stream_of(stream));
 }
 int cuMemcpyHtoD_v2(uint64_t to, const void* from, size_t bytes) {
@@ -136,6 +138,7 @@ int cuMemcpyDtoH_v2(void* to, uint64_t from, size_t bytes) {
 }
 int cuMemcpyDtoDAsync_v2(uint64_t to, uint64_t from, size_t bytes, void* stream) {
     Lock l(driver_lock);
+    calls_made["cuMemcpyDtoDAsync"]++;
     return device_to_device(to, from, bytes, stream_of(stream));
 }
 int cuMemcpyPeerAsync(uint64_t to, void* to_context, uint64_t from, void* from_context, size_t bytes, void* stream) {

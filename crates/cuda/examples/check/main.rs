@@ -2,7 +2,8 @@
 //!
 //!     check operations CASES [PRECISION [CONVOLUTIONS]]      random cases of each operation against the oracle
 //!     check steps NET NARROW SIDE BATCH STEPS DEVICES PRECISION  losses beside the CPU's, the bytes columns exchange (DEVICES such as 0 or 0,1)
-//!     check throughput NET NARROW SIDE BATCH STEPS PRECISION [CONVOLUTIONS]  records in page-locked memory to updates
+//!     check throughput NET NARROW SIDE BATCH STEPS PRECISION [CONVOLUTIONS]  records in page-locked memory to updates, with steps
+//!                                                                launched kernel by kernel and replayed as graphs, in turn
 //!     check times NET NARROW SIDE BATCH TFLOPS TB/S PRECISION [CONVOLUTIONS] each operation's time beside what the device could do
 
 mod cost;
@@ -12,7 +13,7 @@ mod timed;
 use std::time::Instant;
 
 use alexnet_cpu::CpuBackend;
-use alexnet_cuda::{Cache, Convolutions, CudaBackend, Precision, probe};
+use alexnet_cuda::{Cache, Convolutions, CudaBackend, Graphs, Precision, probe};
 use alexnet_net::conformance::{Case, check, check_coarsely};
 use alexnet_net::{Augmentation, Backend, DropoutKey, Mean, Net, Network, Parameters, UpdateRule};
 use alexnet_rng::{Purpose, Stream};
@@ -157,16 +158,50 @@ fn augmentation(net: &Net) -> Augmentation {
 /// Updates between two looks at the scores, as in training.
 const UNREAD: u64 = 10;
 
+/// Times that each way of launching is measured, in turn.
+const ROUNDS: usize = 3;
+
 fn throughput(net: &Net, batch: usize, steps: u64, backend: CudaBackend) -> Outcome {
     let mut network = Network::new(backend, net, batch)?;
     network.set_parameters(&Parameters::initial(net, 2012)?)?;
     let op = augmentation(net);
     network.prepare_records(op.clone())?;
     let mut ring = ring::Ring::new(&mut network, &op, batch)?;
-    let rule = UpdateRule::paper(1e-4, batch, network.parameter_table().len());
-    let labels: Vec<u32> = (0..batch).map(|i| (i * 31 % net.classes) as u32).collect();
     network.stage(ring.next()?)?;
-    let (warm, mut start) = (steps / 5 + 1, Instant::now());
+    let ways = [("launches", Graphs::Off), ("graph", Graphs::Auto)];
+    let mut seconds = ways.map(|_| Vec::new());
+    for _ in 0..ROUNDS {
+        for (&(_, graphs), seconds) in ways.iter().zip(&mut seconds) {
+            network.backend_mut().set_graphs(graphs);
+            seconds.push(updates(&mut network, &mut ring, batch, steps)?);
+        }
+    }
+    let variants = ways.iter().zip(&mut seconds).map(|((name, _), seconds)| {
+        seconds.sort_by(f64::total_cmp);
+        let median = seconds[ROUNDS / 2];
+        json!({ "name": name, "ms": 1e3 * median, "images_per_second": batch as f64 / median })
+    });
+    let variants: Vec<Value> = variants.collect();
+    let replays = network.replays().unwrap_or_default();
+    let refused = replays.refused.clone();
+    let (ms, rate) = (variants[1]["ms"].clone(), variants[1]["images_per_second"].clone());
+    Ok(json!({
+        "ok": refused.is_none() && replays.replayed > 0, "batch": batch, "ms": ms, "images_per_second": rate,
+        "variants": variants, "replayed": replays.replayed, "lists": replays.lists, "refused": refused,
+    }))
+}
+
+/// Seconds of an update, of `steps` in a row after some that are not counted.
+fn updates(
+    network: &mut Network<CudaBackend>,
+    ring: &mut ring::Ring,
+    batch: usize,
+    steps: u64,
+) -> Result<f64, Box<dyn std::error::Error>> {
+    let rule = UpdateRule::paper(1e-4, batch, network.parameter_table().len());
+    let classes = network.net().classes;
+    let labels: Vec<u32> = (0..batch).map(|i| (i * 31 % classes) as u32).collect();
+    let (warm, mut start) = (steps / 5 + 3, Instant::now());
     for step in 0..steps + warm {
         if step == warm {
             start = Instant::now();
@@ -179,8 +214,7 @@ fn throughput(net: &Net, batch: usize, steps: u64, backend: CudaBackend) -> Outc
             network.scores()?; // as `train` does: no step waits for the device
         }
     }
-    let seconds = start.elapsed().as_secs_f64() / steps as f64;
-    Ok(json!({ "batch": batch, "ms": 1e3 * seconds, "images_per_second": batch as f64 / seconds }))
+    Ok(start.elapsed().as_secs_f64() / steps as f64)
 }
 
 fn times(net: &Net, batch: usize, tera_flops: f64, tera_bytes: f64, backend: CudaBackend) -> Outcome {

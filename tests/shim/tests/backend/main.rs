@@ -11,6 +11,7 @@ mod exchange; // gather and reduce in any order of the queue, bytes counted agai
 mod golden;
 #[path = "../../../golden_nets/check.rs"]
 mod golden_nets;
+mod graph; // steps as graphs: the same bits as launches, in as few calls as they say
 mod precision; // TF32 and bfloat16 products beside float32
 mod records; //  raw records: bit for bit the loader's, in any order of the queue
 mod runs; //  a few steps of training, and how near two programs' have to be
@@ -20,6 +21,7 @@ use alexnet_cuda::{Cache, Convolutions, CudaBackend, KERNELS, Precision, compile
 use alexnet_net::conformance::{Case, check, check_coarsely};
 use alexnet_net::{Backend, Net};
 use runs::{compare, train};
+use std::ffi::{CStr, c_char, c_int};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, OnceLock};
 
@@ -38,6 +40,8 @@ fn open(path: &Path) -> &'static libloading::Library {
 struct Driver {
     seed: unsafe extern "C" fn(u64),
     peer_bytes: unsafe extern "C" fn() -> u64,
+    calls: unsafe extern "C" fn(*const c_char) -> u64,
+    refuse_captures: unsafe extern "C" fn(c_int),
 }
 
 impl Driver {
@@ -51,6 +55,18 @@ impl Driver {
     fn peer_bytes(&self) -> u64 {
         // SAFETY: as above.
         unsafe { (self.peer_bytes)() }
+    }
+
+    /// How often each of these calls was made.
+    fn calls<const N: usize>(&self, names: [&CStr; N]) -> [u64; N] {
+        // SAFETY: as above; the name is terminated.
+        names.map(|name| unsafe { (self.calls)(name.as_ptr()) })
+    }
+
+    /// Makes a driver that refuses to begin captures (1) or spoils them (2), or the usual one (0).
+    fn refuse_captures(&self, how: c_int) {
+        // SAFETY: as above.
+        unsafe { (self.refuse_captures)(how) }
     }
 }
 
@@ -71,6 +87,8 @@ fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
             Driver {
                 seed: *cuda.get(b"alx_driver_seed").expect("a symbol of the stand-in"),
                 peer_bytes: *cuda.get(b"alx_driver_peer_bytes").expect("a symbol of the stand-in"),
+                calls: *cuda.get(b"alx_driver_calls").expect("a symbol of the stand-in"),
+                refuse_captures: *cuda.get(b"alx_driver_refuse_captures").expect("a symbol of the stand-in"),
             }
         }
     });

@@ -10,9 +10,9 @@ const CROP: [usize; 2] = [14, 12];
 const PIXELS: usize = 3 * CROP[0] * CROP[1];
 
 /// A batch in memory that is spoilt as soon as the backend lets go of it: a ring would fill it with the next batch.
-struct Spoilt {
-    memory: Box<dyn HostMemory>,
-    draws: Vec<Draw>,
+pub struct Spoilt {
+    pub memory: Box<dyn HostMemory>,
+    pub draws: Vec<Draw>,
 }
 
 impl RawBatch for Spoilt {

@@ -31,8 +31,9 @@ struct Shape {
 
 fn run<T: Element>(records: &[u8], draws: &[Draw], mean: &[f32], shape: Shape) -> Vec<T> {
     let n = (shape.batch * 3 * shape.height * shape.width) as usize;
+    let source = [records.as_ptr() as u64, draws.as_ptr() as u64];
     in_every_order(&T::kernel("augment"), grid(n / 3), &unwritten::<T>(n), |out| {
-        vec![Arg::from(records), Arg::from(draws), Arg::from(mean), Arg::from(out), Arg::plain(&shape)]
+        vec![source[..].into(), Arg::from(mean), Arg::from(out), Arg::plain(&shape)]
     })
 }
 

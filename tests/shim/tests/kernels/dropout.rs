@@ -1,6 +1,5 @@
 use crate::{Element, elements, golden, grid, in_both_types, in_every_order, ints, same_bits, unwritten};
 use alexnet_rng::{Purpose, Stream};
-use alexnet_shim::Arg;
 
 in_both_types!(masks_are_those_of_the_streams, factor_of_the_test);
 
@@ -28,7 +27,7 @@ fn masks_are_those_of_the_streams<T: Element>() {
             (Purpose::DropoutFc6, 1 << 32, 1.0),
         ] {
             let (batch, seed, epoch, position) = (5usize, 0x1234_5678_9abc_def0u64, 89u32, (1u64 << 32) - 2);
-            let key = Key {
+            let key = [Key {
                 seed,
                 first_position: position,
                 threshold,
@@ -38,7 +37,7 @@ fn masks_are_those_of_the_streams<T: Element>() {
                 first_unit: first_unit as i32,
                 scale,
                 batch: batch as i32,
-            };
+            }];
             let x = elements::<T>(batch * units, 1);
             let (launch, kernel) = (grid(batch * units.div_ceil(4)), T::kernel("dropout_forward"));
             let mut spare = x.clone();
@@ -46,10 +45,10 @@ fn masks_are_those_of_the_streams<T: Element>() {
             let mut spare_mask = unwritten::<f32>(x.len());
             let mask_place = spare_mask.as_mut_ptr() as u64;
             let mask = in_every_order(&kernel, launch, &unwritten::<f32>(x.len()), |mask| {
-                vec![place.into(), mask.into(), Arg::plain(&key)]
+                vec![place.into(), mask.into(), key[..].into()]
             });
             let y =
-                in_every_order(&kernel, launch, &x, |x| vec![x.into(), mask_place.into(), Arg::plain(&key)]);
+                in_every_order(&kernel, launch, &x, |x| vec![x.into(), mask_place.into(), key[..].into()]);
             drop((spare, spare_mask)); // the launches wrote into them until here
             let expected: Vec<f32> = (0..batch * units)
                 .map(|i| {

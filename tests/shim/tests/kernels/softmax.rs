@@ -7,8 +7,10 @@ in_both_types!(loss_rank_gradient_and_probability, smoothed_labels);
 
 fn score(logits: &[f32], label: &[u32], classes: usize, threads: usize) -> Vec<f32> {
     let n = label.len();
+    let place = std::cell::Cell::new(0u64); // the kernel reads from here where the score lies
     in_every_order("softmax_score", Grid(n, threads, 0), &unwritten(3 * n), |score| {
-        [vec![logits.into(), label.into(), score.into()], ints([n, classes])].concat()
+        place.set(score.as_mut_ptr() as u64);
+        [vec![logits.into(), label.into(), (place.as_ptr() as u64).into()], ints([n, classes])].concat()
     })
 }
 

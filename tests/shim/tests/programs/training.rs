@@ -105,6 +105,31 @@ fn a_run_is_the_same_on_every_device_and_goes_on_on_another() {
     }
 }
 
+/// Steps replayed as graphs leave the checkpoint of steps launched kernel by kernel.
+#[test]
+fn graphs_change_nothing_but_the_launches() {
+    let Some(_) = installed("graphs") else { return };
+    let mut checkpoints = Vec::new();
+    for (when, more) in [("off", &["--graph", "off"][..]), ("auto", &[]), ("on", &["--graph", "on"])] {
+        for device in ["cuda", "cuda:0,1"] {
+            let out = fresh(&format!("graph-{when}-{}", device.len()));
+            let said = run(device, &out, more);
+            let what = if device == "cuda" { "steps" } else { "parts of steps between exchanges" };
+            assert_eq!(
+                said.contains(&format!(" {what} were replayed as CUDA graphs")),
+                when != "off",
+                "{said}"
+            );
+            checkpoints.push(std::fs::read(out.join("last.safetensors")).expect("a checkpoint"));
+        }
+    }
+    for i in 2..checkpoints.len() {
+        assert!(checkpoints[i] == checkpoints[i % 2], "run {i}");
+    }
+    let (code, _, err) = end(training("cpu", &fresh("graph-cpu"), &["--graph", "on"]));
+    assert!(code == 2 && err.contains("--graph on on the CPU") && err.contains("hint: "), "{err}");
+}
+
 /// Without a word, products are what the device multiplies fastest; their losses stay within 2 %.
 #[test]
 fn bfloat16_is_the_default_where_devices_have_it() {
