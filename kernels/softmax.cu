@@ -34,16 +34,10 @@ __device__ inline float row_powers(const float* row, int classes, float highest,
     return block_sum(sum, scratch);
 }
 
-// score [3][batch]: the loss, 1 or 0 for whether the label ranks first, and for whether it is among the first five.
-extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-softmax_score(const float* logits, const unsigned* label, float* score, int batch, int classes) {
-    __shared__ float scratch[ALX_BLOCK];
-    __shared__ unsigned before[ALX_BLOCK];
-    const float* row = logits + blockIdx.x * classes;
-    const unsigned target = label[blockIdx.x];
+// Loss and rank of one sample whose row has this maximum and sum; `before` as for block_sum.
+__device__ inline void score_row(const float* row, unsigned target, float highest, float sum, float* score, int batch,
+                                 int classes, unsigned* before) {
     const bool known = target < static_cast<unsigned>(classes);
-    const float highest = row_maximum(row, classes, scratch);
-    const float sum = row_powers(row, classes, highest, scratch);
     const float own = known ? row[target] : 0.0f;
     unsigned ahead = 0;
     for (unsigned c = threadIdx.x; c < static_cast<unsigned>(classes); c += blockDim.x)
@@ -54,6 +48,17 @@ softmax_score(const float* logits, const unsigned* label, float* score, int batc
         score[batch + blockIdx.x] = known && ahead < 1 ? 1.0f : 0.0f;
         score[2 * batch + blockIdx.x] = known && ahead < 5 ? 1.0f : 0.0f;
     }
+}
+
+// score [3][batch]: the loss, 1 or 0 for whether the label ranks first, and for whether it is among the first five.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_score(const float* logits, const unsigned* label, float* score, int batch, int classes) {
+    __shared__ float scratch[ALX_BLOCK];
+    __shared__ unsigned before[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    score_row(row, label[blockIdx.x], highest, sum, score, batch, classes, before);
 }
 
 template <class T>
@@ -106,6 +111,37 @@ smooth_labels(const float* logits, float* gradient, int classes, int first, int 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 smooth_labels_bf16(const float* logits, Bf16* gradient, int classes, int first, int count, float smoothing) {
     spread(logits, gradient, classes, first, count, smoothing);
+}
+
+template <class T>
+__device__ inline void both_of(const float* logits, const unsigned* label, float* score, T* gradient, int batch, int classes,
+                               int first, int count, float smoothing) {
+    __shared__ float scratch[ALX_BLOCK];
+    __shared__ unsigned before[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const unsigned label_here = label[blockIdx.x];
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    score_row(row, label_here, highest, sum, score, batch, classes, before);
+    const float even = __fdiv_rn(smoothing, static_cast<float>(classes));
+    for (int c = threadIdx.x; c < count; c += blockDim.x) {
+        const float p = __fdiv_rn(expf(row[first + c] - highest), sum);
+        const bool target = static_cast<unsigned>(first + c) == label_here;
+        gradient[blockIdx.x * count + c] = rounded_to<T>((target ? p - 1.0f : p) - even + (target ? smoothing : 0.0f));
+    }
+}
+
+// What softmax_score, softmax_gradient and smooth_labels leave, bit for bit, in one pass.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_both(const float* logits, const unsigned* label, float* score, float* gradient, int batch, int classes, int first,
+             int count, float smoothing) {
+    both_of(logits, label, score, gradient, batch, classes, first, count, smoothing);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_both_bf16(const float* logits, const unsigned* label, float* score, Bf16* gradient, int batch, int classes,
+                  int first, int count, float smoothing) {
+    both_of(logits, label, score, gradient, batch, classes, first, count, smoothing);
 }
 
 // probability [batch][classes].

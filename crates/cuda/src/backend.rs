@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use alexnet_net::{
-    Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients,
-    HostMemory, LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
+    Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, FusedOf,
+    Gradients, HostMemory, LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
 use crate::CudaBackend;
@@ -23,6 +23,10 @@ impl Backend for CudaBackend {
 
     fn devices(&self) -> usize {
         self.devices.len()
+    }
+
+    fn fused(&mut self) -> Option<FusedOf<'_, Self>> {
+        self.one_go()
     }
 
     fn queues(&self) -> bool {
@@ -139,7 +143,7 @@ impl Backend for CudaBackend {
         dx: &mut Floats,
     ) -> Done {
         let weight = (w.buffer, w.weight.start);
-        convolution::backward_input(&mut self.devices[device], op, n, dy, weight, dx)
+        convolution::backward_input(&mut self.devices[device], op, n, (dy, None), weight, dx)
     }
 
     fn convolution_backward_weights(
@@ -223,7 +227,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.devices[device].across_maps_back(op, n, x, dy, dx)
+        self.devices[device].across_maps_back(op, n, x, dy, dx, false)
     }
 
     fn within_map_forward(
@@ -270,7 +274,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.devices[device].maxima_back(op, n, places, dy, dx)
+        self.devices[device].maxima_back(op, n, (places, None), dy, dx)
     }
 
     fn average_pool_forward(
@@ -344,10 +348,7 @@ impl Backend for CudaBackend {
         labels: &Floats<u32>,
         gradient: &mut Floats,
     ) -> Done {
-        let (d, buffers) = (&self.devices[device], [logits.address, labels.address, gradient.address]);
-        gradient.maps = None;
-        let kernel = d.typed("softmax_gradient", gradient.of)?;
-        d.rows(kernel, n, &buffers, &[op.classes, op.first, op.count])
+        self.devices[device].softmax_gradient(op, n, [logits.address, labels.address], gradient)
     }
 
     fn smooth_labels(

@@ -94,6 +94,19 @@ impl Device {
         self.launch(self.typed("scale", y.of)?, self.grid(len), &args)
     }
 
+    /// softmax − one-hot of the classes of `op`.
+    pub fn softmax_gradient(
+        &self,
+        op: &SoftmaxSlice,
+        n: usize,
+        [logits, labels]: [u64; 2],
+        gradient: &mut Floats,
+    ) -> Done {
+        gradient.maps = None;
+        let kernel = self.typed("softmax_gradient", gradient.of)?;
+        self.rows(kernel, n, &[logits, labels, gradient.address], &[op.classes, op.first, op.count])
+    }
+
     /// Spreads a share of each label over all classes.
     pub fn smooth(
         &self,

@@ -22,6 +22,7 @@ mod dense;
 mod device;
 mod elementwise;
 mod exchange;
+mod fused;
 mod launch;
 mod layout;
 mod maps;
@@ -55,6 +56,7 @@ pub struct CudaBackend {
     // Before the devices: areas are freed on their streams.
     staging: Option<Staging>,
     devices: Vec<Device>,
+    fuses: bool,
 }
 
 impl CudaBackend {
@@ -69,6 +71,7 @@ impl CudaBackend {
         let open = |(number, &ordinal): (usize, &usize)| Device::open(number, ordinal, cache);
         Ok(CudaBackend {
             staging: None,
+            fuses: true,
             devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
         })
     }

@@ -6,6 +6,7 @@
 //!     check times NET NARROW SIDE BATCH TFLOPS TB/S PRECISION [CONVOLUTIONS] each operation's time beside what the device could do
 
 mod cost;
+mod fused;
 mod ring;
 mod timed;
 

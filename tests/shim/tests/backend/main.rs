@@ -6,6 +6,7 @@
 
 mod convolution; // by our kernels and by cuDNN
 mod exchange; // gather and reduce in any order of the queue, bytes counted against the formula
+mod fusion; // the bits of fused operations
 #[allow(dead_code)] // shared with the workspace's own tests, which use more of it
 #[path = "../../../golden.rs"]
 mod golden;
@@ -209,6 +210,7 @@ fn every_operation_agrees_with_the_oracle() {
             let unused = match &case {
                 Case::LocalResponse(op, _) => op.size == 1 || op.beta != 0.75,
                 Case::WithinMap(op, _) => op.beta != 0.75,
+                Case::ResponsePool(op, _) => op.response.size == 1 || op.response.beta != 0.75,
                 _ => false,
             };
             match check(&mut backend, &case, seed) {
@@ -218,7 +220,7 @@ fn every_operation_agrees_with_the_oracle() {
             }
         }
     }
-    assert_eq!(agreed.len(), 11, "kinds of operations");
+    assert_eq!(agreed.len(), 12, "kinds of operations");
 }
 
 #[test]
