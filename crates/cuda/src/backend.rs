@@ -168,9 +168,8 @@ impl Backend for CudaBackend {
         w: Weights<'_, Floats>,
         y: &mut Floats,
     ) -> Done {
-        let (weight, bias) = ((w.buffer, w.weight.start), w.buffer.at(w.bias.start));
-        dense::forward(&mut self.devices[device], op, n, x, weight, y)?;
-        self.devices[device].bias(y, n, op.outputs, bias, op.rectify)
+        let weights = (w.buffer, w.weight.start, w.bias.start);
+        dense::forward(&mut self.devices[device], op, n, x, weights, y)
     }
 
     fn dense_backward_input(

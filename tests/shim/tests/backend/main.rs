@@ -5,6 +5,7 @@
 //! the tests are skipped by name, or fail with `REQUIRE_DATA=1`.
 
 mod convolution; // by our kernels and by cuDNN
+mod dense; //    biases within products
 mod exchange; // gather and reduce in any order of the queue, bytes counted against the formula
 mod fusion; // the bits of fused operations
 #[allow(dead_code)] // shared with the workspace's own tests, which use more of it
@@ -62,6 +63,7 @@ fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
         let drivers = Path::new(alexnet_shim::DRIVERS);
         let cuda = open(&drivers.join("libcuda.so.1"));
         open(&drivers.join("libcublas.so.13"));
+        open(&drivers.join("libcublasLt.so.13"));
         open(&drivers.join("libcudnn.so.9"));
         if let Some(folder) = std::env::var_os("NVRTC_DIR") {
             open(&Path::new(&folder).join("libnvrtc-builtins.so.13.0"));
