@@ -286,6 +286,12 @@ impl Device {
                 epilogues.chosen.insert((op.inputs, op.outputs, op.rectify, direction), fused);
             }
         }
+        // No step allocates, and what nobody works in is not kept.
+        if self.epilogues.as_ref().is_some_and(|epilogues| epilogues.chosen.values().any(|&fused| fused)) {
+            self.room(Scratch::Products, WORKSPACE)?;
+        } else {
+            self.scratch[Scratch::Products as usize] = None;
+        }
         Ok(())
     }
 

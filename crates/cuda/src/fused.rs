@@ -20,6 +20,16 @@ impl CudaBackend {
         self.fuses = fuses;
         self
     }
+
+    /// The same devices with dense layers' biases apart from their products, whatever [`CudaBackend::with_convolutions`] said
+    /// before.
+    #[must_use]
+    pub fn without_epilogues(mut self) -> Self {
+        for device in &mut self.devices {
+            device.epilogues = None;
+        }
+        self
+    }
 }
 
 impl Fused for CudaBackend {
