@@ -4,6 +4,7 @@
 //   w        bf16 [groups · maps][row], row = kernel · kernel · channels: taps, each with the group's channels
 //   y, dy    bf16 [batch][out_height][out_width][groups · maps]
 //   bias     f32 [groups · maps], or null
+//   gate     bf16, as y, or null: y is 0 where it is not above 0 (or NaN), which is a rectifier's way back
 //   parts    f32 [shares][groups · maps][row], the weights' gradient from each share of the output's positions
 //            (with `bias` rows of row + 8 values, of which the first behind the filter is the bias' gradient)
 //   spots    [out_height · out_width], where the patch of each output begins in an image and which taps lie inside
@@ -55,7 +56,7 @@ struct Tap {
 };
 
 template <int N>
-__device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias, Bf16* y, const ConvolveShape& s) {
+__device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias, const Bf16* gate, Bf16* y, const ConvolveShape& s) {
     __shared__ Chunk a[ALX_STEPS][ALX_TALL * 4];
     __shared__ Chunk b[ALX_STEPS][N * 4];
     const unsigned across = (s.maps + N - 1) / N, thread = threadIdx.x, lane = thread % 32, warp = thread / 32;
@@ -165,6 +166,12 @@ __device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias
                 }
                 if (place < places) {
                     const size_t at = static_cast<size_t>(place) * s.groups * s.maps + of_all;
+                    if (gate) {
+                        float open[2];
+                        load(gate + at, open);
+                        v0 = open[0] <= 0.0f ? 0.0f : v0;
+                        v1 = open[1] <= 0.0f ? 0.0f : v1;
+                    }
                     reinterpret_cast<Words32<1>*>(y + at)->at[0] = rounded_pair(v0, v1);
                 }
             }
@@ -173,18 +180,18 @@ __device__ inline void convolved(const Bf16* x, const Bf16* w, const float* bias
 
 // Blocks: for each group, positions / 128 and maps / N, both rounded up.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_128(const Bf16* x, const Bf16* w, const float* bias, Bf16* y, ConvolveShape s) {
-    convolved<128>(x, w, bias, y, s);
+convolve_128(const Bf16* x, const Bf16* w, const float* bias, const Bf16* gate, Bf16* y, ConvolveShape s) {
+    convolved<128>(x, w, bias, gate, y, s);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_96(const Bf16* x, const Bf16* w, const float* bias, Bf16* y, ConvolveShape s) {
-    convolved<96>(x, w, bias, y, s);
+convolve_96(const Bf16* x, const Bf16* w, const float* bias, const Bf16* gate, Bf16* y, ConvolveShape s) {
+    convolved<96>(x, w, bias, gate, y, s);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK, 2)
-convolve_64(const Bf16* x, const Bf16* w, const float* bias, Bf16* y, ConvolveShape s) {
-    convolved<64>(x, w, bias, y, s);
+convolve_64(const Bf16* x, const Bf16* w, const float* bias, const Bf16* gate, Bf16* y, ConvolveShape s) {
+    convolved<64>(x, w, bias, gate, y, s);
 }
 
 // Where chunk 0..16 of a row stands in a tile of 32 rows of 128 values.

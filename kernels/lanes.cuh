@@ -69,6 +69,24 @@ __device__ inline void store(Bf16* to, const float (&v)[W]) {
     }
 }
 
+// What storing the values as T and loading them again would make of them.
+template <class T, int W>
+__device__ inline void round_as(float (&v)[W]) {
+    if constexpr (sizeof(T) == sizeof(Bf16)) {
+        if constexpr (W % 2 == 1) {
+#pragma unroll
+            for (int m = 0; m < W; m++) v[m] = widened(rounded_to<Bf16>(v[m]));
+        } else {
+#pragma unroll
+            for (int m = 0; m < W; m += 2) {
+                const unsigned pair = rounded_pair(v[m], v[m + 1]);
+                v[m] = __uint_as_float(pair << 16);
+                v[m + 1] = __uint_as_float(pair & 0xffff0000u);
+            }
+        }
+    }
+}
+
 // d^(−3/4), and 1/d, for d > 0: exact operations for float32, the fast inverse root where the result is rounded to
 // bfloat16.
 template <class T> struct Power;

@@ -8,19 +8,7 @@
 // The first of equal maxima wins; the first NaN wins over every number, so a NaN is passed on.
 // Backward gathers: each input pixel asks the windows over it, in order, whether it won; no atomics.
 // Oracle: plain loops and PyTorch. In f32 forward 4 B per input, 5 B per output; backward 5 B per output, 4 B per input.
-#include "lanes.cuh"
-
-struct PoolShape {
-    int batch, channels, height, width, out_height, out_width, size, stride;
-};
-
-// The windows w of `count` in a row or column that hold pixel `at`: w · stride ≤ at < w · stride + size.
-struct Windows {
-    int first, last;
-};
-__device__ inline Windows windows_over(int at, int count, int size, int stride) {
-    return {at < size ? 0 : (at - size) / stride + 1, min(at / stride, count - 1)};
-}
+#include "windows.cuh"
 
 template <class T, int W>
 __device__ inline void maxima(const T* x, T* y, unsigned char* winner, const PoolShape& s) {
@@ -32,9 +20,11 @@ __device__ inline void maxima(const T* x, T* y, unsigned char* winner, const Poo
         const T* map = x + place / s.out_width / s.out_height * s.height * s.width * s.channels + c;
         float best[W];
         Bytes<W> won;
-        load(map + (top * s.width + left) * s.channels, best);
 #pragma unroll
-        for (int m = 0; m < W; m++) won.at[m] = 0;
+        for (int m = 0; m < W; m++) {
+            best[m] = ALX_LOWEST;
+            won.at[m] = 0;
+        }
         for (int row = top; row < bottom; row++)
             for (int column = left; column < right; column++) {
                 float v[W];
@@ -42,7 +32,7 @@ __device__ inline void maxima(const T* x, T* y, unsigned char* winner, const Poo
                 const int here = (row - top) * s.size + (column - left);
 #pragma unroll
                 for (int m = 0; m < W; m++)
-                    if (v[m] > best[m] || (is_nan(v[m]) && !is_nan(best[m]))) {
+                    if (beats(v[m], best[m])) {
                         best[m] = v[m];
                         won.at[m] = static_cast<unsigned char>(here);
                     }
@@ -52,9 +42,18 @@ __device__ inline void maxima(const T* x, T* y, unsigned char* winner, const Poo
     }
 }
 
+// The gradient of windows whose maximum, and so their winner, is not above 0 is 0; a NaN lets it through.
+template <class T, int W>
+__device__ inline void mask_by_maxima(const T* y, float (&dy)[W]) {
+    float v[W];
+    load(y, v);
+#pragma unroll
+    for (int m = 0; m < W; m++) dy[m] = v[m] <= 0.0f ? 0.0f : dy[m];
+}
+
 // SIZE and STRIDE are those of the shape, or 0: known to the compiler, they cost no divisions.
 template <class T, int W, int SIZE, int STRIDE>
-__device__ inline void to_winners(const T* dy, const unsigned char* winner, T* dx, const PoolShape& s) {
+__device__ inline void to_winners(const T* dy, const unsigned char* winner, const T* y, T* dx, const PoolShape& s) {
     const unsigned vectors = s.channels / W;
     const int size = SIZE ? SIZE : s.size, stride = STRIDE ? STRIDE : s.stride;
     ALX_EACH(i, s.batch * s.height * s.width * vectors) {
@@ -71,6 +70,7 @@ __device__ inline void to_winners(const T* dy, const unsigned char* winner, T* d
                 const Bytes<W> won = *reinterpret_cast<const Bytes<W>*>(winner + at);
                 float v[W];
                 load(dy + at, v);
+                if (y) mask_by_maxima(y + at, v);
 #pragma unroll
                 for (int m = 0; m < W; m++)
                     if (won.at[m] == here) sum[m] += v[m];
@@ -86,10 +86,10 @@ __device__ inline void maxima_of(const T* x, T* y, unsigned char* winner, const 
 }
 
 template <class T>
-__device__ inline void winners_of(const T* dy, const unsigned char* winner, T* dx, const PoolShape& s) {
-    if (s.channels % Lanes<T>::n != 0) to_winners<T, 1, 0, 0>(dy, winner, dx, s);
-    else if (s.size == 3 && s.stride == 2) to_winners<T, Lanes<T>::n, 3, 2>(dy, winner, dx, s);
-    else to_winners<T, Lanes<T>::n, 0, 0>(dy, winner, dx, s);
+__device__ inline void winners_of(const T* dy, const unsigned char* winner, const T* y, T* dx, const PoolShape& s) {
+    if (s.channels % Lanes<T>::n != 0) to_winners<T, 1, 0, 0>(dy, winner, y, dx, s);
+    else if (s.size == 3 && s.stride == 2) to_winners<T, Lanes<T>::n, 3, 2>(dy, winner, y, dx, s);
+    else to_winners<T, Lanes<T>::n, 0, 0>(dy, winner, y, dx, s);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
@@ -98,14 +98,15 @@ max_pool_forward(const float* x, float* y, unsigned char* winner, PoolShape s) {
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 max_pool_forward_bf16(const Bf16* x, Bf16* y, unsigned char* winner, PoolShape s) { maxima_of(x, y, winner, s); }
 
+// y is null, or the maxima where x is a rectifier's output: its mask then comes with the gradient.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-max_pool_backward(const float* dy, const unsigned char* winner, float* dx, PoolShape s) {
-    winners_of(dy, winner, dx, s);
+max_pool_backward(const float* dy, const unsigned char* winner, const float* y, float* dx, PoolShape s) {
+    winners_of(dy, winner, y, dx, s);
 }
 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
-max_pool_backward_bf16(const Bf16* dy, const unsigned char* winner, Bf16* dx, PoolShape s) {
-    winners_of(dy, winner, dx, s);
+max_pool_backward_bf16(const Bf16* dy, const unsigned char* winner, const Bf16* y, Bf16* dx, PoolShape s) {
+    winners_of(dy, winner, y, dx, s);
 }
 
 template <class T>

@@ -34,6 +34,22 @@ __device__ inline float row_powers(const float* row, int classes, float highest,
     return block_sum(sum, scratch);
 }
 
+// Loss and rank of one sample whose row has this maximum and sum; `before` as for block_sum.
+__device__ inline void score_row(const float* row, unsigned target, float highest, float sum, float* score, int batch,
+                                 int classes, unsigned* before) {
+    const bool known = target < static_cast<unsigned>(classes);
+    const float own = known ? row[target] : 0.0f;
+    unsigned ahead = 0;
+    for (unsigned c = threadIdx.x; c < static_cast<unsigned>(classes); c += blockDim.x)
+        if (c != target && (c < target ? !(row[c] < own) : !(row[c] <= own))) ahead++;
+    ahead = block_sum(ahead, before);
+    if (threadIdx.x == 0) {
+        score[blockIdx.x] = known ? logf(sum) - (own - highest) : nanf("");
+        score[batch + blockIdx.x] = known && ahead < 1 ? 1.0f : 0.0f;
+        score[2 * batch + blockIdx.x] = known && ahead < 5 ? 1.0f : 0.0f;
+    }
+}
+
 // score [3][batch]: the loss, 1 or 0 for whether the label ranks first, and for whether it is among the first five. Where it
 // lies is read from memory, so that a graph of launches serves for every batch.
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
@@ -41,21 +57,9 @@ softmax_score(const float* logits, const unsigned* label, float* const* place, i
     __shared__ float scratch[ALX_BLOCK];
     __shared__ unsigned before[ALX_BLOCK];
     const float* row = logits + blockIdx.x * classes;
-    const unsigned target = label[blockIdx.x];
-    const bool known = target < static_cast<unsigned>(classes);
     const float highest = row_maximum(row, classes, scratch);
     const float sum = row_powers(row, classes, highest, scratch);
-    const float own = known ? row[target] : 0.0f;
-    unsigned ahead = 0;
-    for (unsigned c = threadIdx.x; c < static_cast<unsigned>(classes); c += blockDim.x)
-        if (c != target && (c < target ? !(row[c] < own) : !(row[c] <= own))) ahead++;
-    ahead = block_sum(ahead, before);
-    if (threadIdx.x == 0) {
-        float* score = *place;
-        score[blockIdx.x] = known ? logf(sum) - (own - highest) : nanf("");
-        score[batch + blockIdx.x] = known && ahead < 1 ? 1.0f : 0.0f;
-        score[2 * batch + blockIdx.x] = known && ahead < 5 ? 1.0f : 0.0f;
-    }
+    score_row(row, label[blockIdx.x], highest, sum, *place, batch, classes, before);
 }
 
 template <class T>
@@ -108,6 +112,37 @@ smooth_labels(const float* logits, float* gradient, int classes, int first, int 
 extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
 smooth_labels_bf16(const float* logits, Bf16* gradient, int classes, int first, int count, float smoothing) {
     spread(logits, gradient, classes, first, count, smoothing);
+}
+
+template <class T>
+__device__ inline void both_of(const float* logits, const unsigned* label, float* const* place, T* gradient, int batch, int classes,
+                               int first, int count, float smoothing) {
+    __shared__ float scratch[ALX_BLOCK];
+    __shared__ unsigned before[ALX_BLOCK];
+    const float* row = logits + blockIdx.x * classes;
+    const unsigned label_here = label[blockIdx.x];
+    const float highest = row_maximum(row, classes, scratch);
+    const float sum = row_powers(row, classes, highest, scratch);
+    score_row(row, label_here, highest, sum, *place, batch, classes, before);
+    const float even = __fdiv_rn(smoothing, static_cast<float>(classes));
+    for (int c = threadIdx.x; c < count; c += blockDim.x) {
+        const float p = __fdiv_rn(expf(row[first + c] - highest), sum);
+        const bool target = static_cast<unsigned>(first + c) == label_here;
+        gradient[blockIdx.x * count + c] = rounded_to<T>((target ? p - 1.0f : p) - even + (target ? smoothing : 0.0f));
+    }
+}
+
+// What softmax_score, softmax_gradient and smooth_labels leave, bit for bit, in one pass.
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_both(const float* logits, const unsigned* label, float* const* place, float* gradient, int batch, int classes, int first,
+             int count, float smoothing) {
+    both_of(logits, label, place, gradient, batch, classes, first, count, smoothing);
+}
+
+extern "C" __global__ void __launch_bounds__(ALX_BLOCK)
+softmax_both_bf16(const float* logits, const unsigned* label, float* const* place, Bf16* gradient, int batch, int classes,
+                  int first, int count, float smoothing) {
+    both_of(logits, label, place, gradient, batch, classes, first, count, smoothing);
 }
 
 // probability [batch][classes].

@@ -60,8 +60,8 @@ pub struct Place {
     /// gradients are f32 [default: bf16 where the devices have it, else f32]
     #[arg(long)]
     pub precision: Option<Precision>,
-    /// How CUDA devices convolve: own (our kernels and cuBLAS), cudnn (wherever it can), or fastest (whichever was faster when
-    /// the shape was first met on this machine)
+    /// How CUDA devices convolve: own (our kernels and cuBLAS), cudnn (wherever it can, dense layers by cuBLASLt), or fastest
+    /// (whichever was faster when the shape was first met on this machine)
     #[arg(long, default_value = "fastest")]
     pub convolutions: Convolutions,
     /// The same bits in every run on the same device with the same cuBLAS, cuDNN or none: --convolutions own

@@ -68,7 +68,7 @@ fn report(
 ) -> anyhow::Result<Exit> {
     say(format_args!("{}, {} columns, batch {batch}, {whereabouts}", net.preset, net.columns))?;
     say(format_args!(
-        "{:<24}{:>9}{:>9}{:>6}{:>11}{:>9}{:>6}{:>11}{:>9}{:>6}",
+        "{:<26}{:>9}{:>9}{:>6}{:>11}{:>9}{:>6}{:>11}{:>9}{:>6}",
         "layer", "forward", "GFLOP/s", "%", "back, in", "GFLOP/s", "%", "back, w", "GFLOP/s", "%"
     ))?;
     let work: BTreeMap<String, f64> = net
@@ -82,7 +82,7 @@ fn report(
     for (name, passes) in rows(timings) {
         total += passes.iter().flatten().sum::<f64>();
         let cells = passes.map(|seconds| cell(seconds, work.get(&name).copied(), peak));
-        say(format!("{name:<24}{}", cells.join("  ")).trim_end())?;
+        say(format!("{name:<26}{}", cells.join("  ")).trim_end())?;
     }
     say(
         "GFLOP/s count the multiply-adds of direct convolution; minimal filtering does fewer, so 100 % can be passed",
@@ -107,8 +107,7 @@ fn rows(timings: &[Timing]) -> Vec<(String, [Option<f64>; 3])> {
         };
         row.1[place] = Some(timing.seconds);
     }
-    // A rectifier that is part of the layer above takes no time of its own on the way there, and none is left away
-    // on the way back.
+    // A rectifier that is part of another step takes no time of its own.
     rows.into_values().filter(|(_, passes)| passes.iter().flatten().any(|s| *s > 1e-6)).collect()
 }
 

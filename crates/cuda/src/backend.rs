@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use alexnet_net::{
-    Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients,
-    HostMemory, LocalResponse, MaxPool, RawBatch, Replays, Segment, SoftmaxSlice, Weights, WithinMap,
+    Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, FusedOf,
+    Gradients, HostMemory, LocalResponse, MaxPool, RawBatch, Replays, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
 use crate::CudaBackend;
@@ -23,6 +23,10 @@ impl Backend for CudaBackend {
 
     fn devices(&self) -> usize {
         self.devices.len()
+    }
+
+    fn fused(&mut self) -> Option<FusedOf<'_, Self>> {
+        self.one_go()
     }
 
     fn queues(&self) -> bool {
@@ -143,7 +147,7 @@ impl Backend for CudaBackend {
         dx: &mut Floats,
     ) -> Done {
         let weight = (w.buffer, w.weight.start);
-        convolution::backward_input(&mut self.devices[device], op, n, dy, weight, dx)
+        convolution::backward_input(&mut self.devices[device], op, n, (dy, None), weight, dx)
     }
 
     fn convolution_backward_weights(
@@ -168,9 +172,8 @@ impl Backend for CudaBackend {
         w: Weights<'_, Floats>,
         y: &mut Floats,
     ) -> Done {
-        let (weight, bias) = ((w.buffer, w.weight.start), w.buffer.at(w.bias.start));
-        dense::forward(&mut self.devices[device], op, n, x, weight, y)?;
-        self.devices[device].bias(y, n, op.outputs, bias, op.rectify)
+        let weights = (w.buffer, w.weight.start, w.bias.start);
+        dense::forward(&mut self.devices[device], op, n, x, weights, y)
     }
 
     fn dense_backward_input(
@@ -227,7 +230,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.devices[device].across_maps_back(op, n, x, dy, dx)
+        self.devices[device].across_maps_back(op, n, x, dy, dx, false)
     }
 
     fn within_map_forward(
@@ -274,7 +277,7 @@ impl Backend for CudaBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.devices[device].maxima_back(op, n, places, dy, dx)
+        self.devices[device].maxima_back(op, n, (places, None), dy, dx)
     }
 
     fn average_pool_forward(
@@ -347,9 +350,7 @@ impl Backend for CudaBackend {
         labels: &Floats<u32>,
         gradient: &mut Floats,
     ) -> Done {
-        gradient.maps = None;
-        let buffers = [logits.address, labels.address, gradient.address];
-        self.devices[device].loss_gradient(op, n, buffers, gradient.of)
+        self.devices[device].softmax_gradient(op, n, [logits.address, labels.address], gradient)
     }
 
     fn smooth_labels(

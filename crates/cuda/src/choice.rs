@@ -18,16 +18,23 @@ use crate::layout::Layout;
 use crate::plan::{Algorithm, Direction};
 use crate::tensor::{Scratch, Type};
 
-/// How convolutions are computed.
+/// How convolutions are computed, and dense layers with their biases.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Convolutions {
     /// By our own kernels and cuBLAS: the same bits in every run.
     #[default]
     Own,
-    /// By cuDNN wherever it can.
+    /// By cuDNN wherever it can, dense layers by cuBLASLt.
     Library,
     /// By whichever was faster when the shape was first met on this machine.
     Fastest,
+}
+
+impl Convolutions {
+    /// Whether the faster way is looked for.
+    pub(crate) fn timed(self) -> bool {
+        self == Convolutions::Fastest
+    }
 }
 
 impl fmt::Display for Convolutions {
@@ -147,7 +154,7 @@ impl Device {
         Ok(if theirs.is_ok_and(|theirs| theirs < MARGIN * ours) { way } else { Way::Own })
     }
 
-    fn time(
+    pub fn time(
         &mut self,
         mut run: impl FnMut(&mut Device) -> Result<(), DeviceError>,
     ) -> Result<f32, DeviceError> {

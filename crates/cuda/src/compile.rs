@@ -35,6 +35,7 @@ pub const KERNELS: &[KernelFile] = files!(
     "lrn.cu",
     "operand.cu",
     "pool.cu",
+    "response_pool.cu",
     "softmax.cu",
     "tanh.cu",
     "update.cu",
@@ -42,8 +43,15 @@ pub const KERNELS: &[KernelFile] = files!(
 );
 
 /// What they include.
-pub(crate) const HEADERS: &[KernelFile] =
-    files!("prelude.cuh", "philox.cuh", "bf16.cuh", "lanes.cuh", "tensor_core.cuh");
+pub(crate) const HEADERS: &[KernelFile] = files!(
+    "prelude.cuh",
+    "philox.cuh",
+    "bf16.cuh",
+    "lanes.cuh",
+    "response.cuh",
+    "tensor_core.cuh",
+    "windows.cuh"
+);
 
 pub(crate) const OPTIONS: &[&str] = &["--std=c++17", "--fmad=false", "--ptxas-options=-v"];
 

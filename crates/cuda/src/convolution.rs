@@ -72,7 +72,7 @@ pub(crate) fn forward(
     let buffers = [x, filters, y.address];
     match device.way(op, Direction::Forward) {
         Way::Own if tile::fits(device, &layout.op) => {
-            return device.tile_forward(&layout.op, n, [x, filters, w.at(bias), y.address]);
+            return device.tile_forward(&layout.op, n, [x, filters, w.at(bias), 0, y.address]);
         }
         Way::Own => multiply_forward(device, &layout, n, buffers)?,
         way => device.convolve(way, &layout.op, n, Direction::Forward, buffers)?,
@@ -98,12 +98,18 @@ fn multiply_forward(device: &mut Device, layout: &Layout, n: usize, [x, w, y]: [
     Ok(())
 }
 
-/// dx from dy.
+/// Whether the input's gradient can be masked by x on its way out.
+pub(crate) fn masks(device: &Device, op: &Convolution, x: &Floats) -> bool {
+    let lies = op.inputs == 1 || op.height * op.width == 1 || x.maps.is_some();
+    lies && device.way(op, Direction::Input) == Way::Own && tile::turns(device, op)
+}
+
+/// dx from dy; 0 where `x` is given and not above 0, which [`masks`] must allow.
 pub(crate) fn backward_input(
     device: &mut Device,
     op: &Convolution,
     n: usize,
-    dy: &Floats,
+    (dy, x): (&Floats, Option<&Floats>),
     (w, at): (&Floats, usize),
     dx: &mut Floats,
 ) -> Done {
@@ -111,7 +117,10 @@ pub(crate) fn backward_input(
     let dy = device.last(dy, n, op.outputs, op.positions())?;
     dx.maps = Maps::of(n, op.inputs, op.height * op.width);
     match device.way(op, Direction::Input) {
-        Way::Own if tile::turns(device, op) => device.tile_input(op, n, [dy, w.at(at), dx.address]),
+        Way::Own if tile::turns(device, op) => {
+            let gate = x.map_or(0, |x| x.address);
+            device.tile_input(op, n, [dy, w.at(at), gate, dx.address])
+        }
         Way::Own => {
             let filters = device.filters_last(&layout, w.at(at))?;
             multiply_input(device, &layout, n, [dx.address, filters, dy])
@@ -221,12 +230,12 @@ pub(crate) fn try_own(
 ) -> Done {
     match direction {
         Direction::Forward if tile::fits(device, &layout.op) => {
-            device.tile_forward(&layout.op, n, [x, w, 0, y])
+            device.tile_forward(&layout.op, n, [x, w, 0, 0, y])
         }
         Direction::Forward => multiply_forward(device, layout, n, [x, w, y]),
         // `gradient` holds the weights as the net has them.
         Direction::Input if tile::turns(device, &layout.op) => {
-            device.tile_input(&layout.op, n, [y, gradient, x])
+            device.tile_input(&layout.op, n, [y, gradient, 0, x])
         }
         Direction::Input => multiply_input(device, layout, n, [x, w, y]),
         Direction::Weights => {

@@ -1,4 +1,5 @@
-//! Matrix products by cuBLAS in the device's precision, and the dense layers made of them.
+//! Matrix products by cuBLAS in the device's precision, and the dense layers made of them; with biases by cuBLASLt where that
+//! was chosen ([`crate::epilogue`]).
 #![allow(unsafe_code)]
 
 use std::ffi::c_void;
@@ -8,6 +9,8 @@ use cudarc::cublas::sys::{cublasComputeType_t, cublasGemmAlgo_t, cublasOperation
 use cudarc::cublas::{result, sys};
 
 use crate::device::{Device, failed};
+use crate::epilogue::Tail;
+use crate::plan::Direction;
 use crate::precision::Precision;
 use crate::tensor::{Floats, Scratch, Type};
 use crate::work::Work;
@@ -102,10 +105,11 @@ impl Device {
     }
 }
 
-/// Makes room for inputs in the order of the weights.
+/// Makes room for inputs in the order of the weights, and chooses how biases are added.
 pub(crate) fn reserve(device: &mut Device, op: &Dense, n: usize) -> Result<(), DeviceError> {
     let width = device.activation().width();
-    device.room(Scratch::Turned, n * op.inputs * width).map(drop)
+    device.room(Scratch::Turned, n * op.inputs * width)?;
+    device.choose_epilogues(op, n)
 }
 
 /// Calls `each` with the first input, weight and output of each group, in values.
@@ -119,31 +123,59 @@ fn groups(
     })
 }
 
-/// y = x·wᵀ, without bias; the weights are values `at ..` of `w`.
+/// y = x·wᵀ of a layer without groups.
+pub(crate) fn forward_product(
+    op: &Dense,
+    n: usize,
+    width: usize,
+    (x, w, y): (u64, u64, (u64, Type)),
+) -> Product {
+    forward_group(op, n, width, (x, w, y), (0, 0, 0))
+}
+
+fn forward_group(
+    op: &Dense,
+    n: usize,
+    width: usize,
+    (x, w, (y, of)): (u64, u64, (u64, Type)),
+    (input, weight, output): (usize, usize, usize),
+) -> Product {
+    let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
+    Product {
+        m: outputs,
+        n,
+        k: inputs,
+        a: (w + (width * weight) as u64, inputs, true),
+        b: (x + (width * input) as u64, op.inputs, false),
+        c: (y + (of.width() * output) as u64, op.outputs, of),
+        accumulate: false,
+        batch: None,
+    }
+}
+
+/// y = x·wᵀ + bias, rectified if the operation asks; weights and bias are values `weight ..` and `bias ..` of `w`.
 pub(crate) fn forward(
     device: &mut Device,
     op: &Dense,
     n: usize,
     x: &Floats,
-    (w, at): (&Floats, usize),
+    (w, weight, bias): (&Floats, usize, usize),
     y: &mut Floats,
 ) -> Result<(), DeviceError> {
-    let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
-    let (x, w) = (device.first(x, n, op.inputs)?, device.weights(w, at)?);
-    let width = device.activation().width();
+    let (x, weights) = (device.first(x, n, op.inputs)?, device.weights(w, weight)?);
+    let (width, to) = (device.activation().width(), (y.address, y.of));
     y.maps = None;
+    if device.has_epilogue(op, Direction::Forward) {
+        let tail = if op.rectify { Tail::Rectified } else { Tail::Bias };
+        let bias = device.bias_as(y.of, w, bias)?;
+        if device.product_and(&forward_product(op, n, width, (x, weights, to)), tail, bias)? {
+            return Ok(());
+        }
+    }
     groups(op, |input, weight, output| {
-        device.product(&Product {
-            m: outputs,
-            n,
-            k: inputs,
-            a: (w + (width * weight) as u64, inputs, true),
-            b: (x + (width * input) as u64, op.inputs, false),
-            c: (y.at(output), op.outputs, y.of),
-            accumulate: false,
-            batch: None,
-        })
-    })
+        device.product(&forward_group(op, n, width, (x, weights, to), (input, weight, output)))
+    })?;
+    device.bias(y, n, op.outputs, w.at(bias), op.rectify)
 }
 
 /// dx = dy·w.
@@ -173,6 +205,31 @@ pub(crate) fn backward_input(
     })
 }
 
+/// dw = dyᵀ·x of a layer without groups.
+pub(crate) fn gradient_product(op: &Dense, n: usize, width: usize, (x, dy, dw): (u64, u64, u64)) -> Product {
+    gradient_group(op, n, width, (x, dy, dw), (0, 0, 0))
+}
+
+fn gradient_group(
+    op: &Dense,
+    n: usize,
+    width: usize,
+    (x, dy, dw): (u64, u64, u64),
+    (input, weight, output): (usize, usize, usize),
+) -> Product {
+    let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
+    Product {
+        m: inputs,
+        n: outputs,
+        k: n,
+        a: (x + (width * input) as u64, op.inputs, false),
+        b: (dy + (width * output) as u64, op.outputs, true),
+        c: (dw + 4 * weight as u64, inputs, Type::F32),
+        accumulate: false,
+        batch: None,
+    }
+}
+
 /// dw = dyᵀ·x and the bias' gradient, added to what is there if `accumulate`.
 pub(crate) fn backward_weights(
     device: &mut Device,
@@ -182,24 +239,22 @@ pub(crate) fn backward_weights(
     (dw, db): (u64, u64),
     accumulate: bool,
 ) -> Result<(), DeviceError> {
-    let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
     // Only one of the two can be turned at a time, and a dense layer's output has no maps.
     if dy.maps.is_some() {
         return Err(failed(device.number, "gradient of a dense layer")("its output lies as maps"));
     }
-    let (x, gradient) = (device.first(x, n, op.inputs)?, dy.address);
-    let width = device.activation().width();
+    let x = device.first(x, n, op.inputs)?;
+    let (width, from) = (device.activation().width(), (x, dy.address, dw));
+    // What follows a product cannot be added to a gradient that is there.
+    if !accumulate && device.has_epilogue(op, Direction::Weights) {
+        let product = gradient_product(op, n, width, from);
+        if device.product_and(&product, Tail::Gradient, db)? {
+            return Ok(());
+        }
+    }
     groups(op, |input, weight, output| {
-        device.product(&Product {
-            m: inputs,
-            n: outputs,
-            k: n,
-            a: (x + (width * input) as u64, op.inputs, false),
-            b: (gradient + (width * output) as u64, op.outputs, true),
-            c: (dw + 4 * weight as u64, inputs, Type::F32),
-            accumulate,
-            batch: None,
-        })
+        let product = gradient_group(op, n, width, from, (input, weight, output));
+        device.product(&Product { accumulate, ..product })
     })?;
     device.bias_gradient((dy.address, dy.of), n, op.outputs, db, accumulate)
 }

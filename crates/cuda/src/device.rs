@@ -17,6 +17,7 @@ use crate::cache::Cache;
 use crate::choice::{Convolutions, Way};
 use crate::compile::KERNELS;
 use crate::cudnn::Library;
+use crate::epilogue::Epilogues;
 use crate::graph::Lists;
 use crate::pause::Pauses;
 use crate::plan::Direction;
@@ -43,6 +44,8 @@ pub(crate) struct Device {
     pub spans: RefCell<Option<Vec<Span>>>,
     /// cuDNN, where it is installed.
     pub library: Option<Library>,
+    /// cuBLASLt, where it is installed and may be used.
+    pub epilogues: Option<Epilogues>,
     pub convolutions: Convolutions,
     /// The ways chosen so far.
     pub ways: HashMap<(Convolution, Direction), Way>,
@@ -106,6 +109,7 @@ impl Device {
             received: Cell::new(0),
             spans: RefCell::new(None),
             library: None,
+            epilogues: None,
             convolutions: Convolutions::default(),
             ways: HashMap::new(),
             name: context_name,

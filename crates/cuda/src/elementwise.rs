@@ -99,9 +99,17 @@ impl Device {
         self.rows("softmax_score", n, &[logits, labels, self.setting(&[score])?], &[n, classes])
     }
 
-    /// The loss' gradient from logits and labels to the third address.
-    pub fn loss_gradient(&self, op: &SoftmaxSlice, n: usize, buffers: [u64; 3], of: Type) -> Done {
-        self.rows(self.typed("softmax_gradient", of)?, n, &buffers, &[op.classes, op.first, op.count])
+    /// softmax − one-hot of the classes of `op`.
+    pub fn softmax_gradient(
+        &self,
+        op: &SoftmaxSlice,
+        n: usize,
+        [logits, labels]: [u64; 2],
+        gradient: &mut Floats,
+    ) -> Done {
+        gradient.maps = None;
+        let kernel = self.typed("softmax_gradient", gradient.of)?;
+        self.rows(kernel, n, &[logits, labels, gradient.address], &[op.classes, op.first, op.count])
     }
 
     /// Spreads a share of each label over all classes.

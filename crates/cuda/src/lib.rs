@@ -3,7 +3,8 @@
 //! [`probe()`] says first whether CUDA can be used at all and, if not, what is missing; nothing else here may be called
 //! before it has succeeded. [`CudaBackend`] then runs every operation of the trait on a stream per device: our own
 //! kernels (`kernels/`), compiled for the GPU at hand by NVRTC and kept in a [`Cache`], cuBLAS for the dense layers' products,
-//! and cuDNN for convolutions where [`Convolutions`] lets it and it is faster, in a [`Precision`]. Activations lie channels last.
+//! and cuDNN for convolutions and cuBLASLt for dense layers where [`Convolutions`] lets them and they are faster, in a
+//! [`Precision`]. Activations lie channels last.
 //! Within a device order is the stream's; between devices it is kept by events, in the exchanges alone.
 //!
 //! Raw records come from page-locked memory lent to the loader's ring, by a stream of their own beside the work on the
@@ -24,7 +25,9 @@ mod cudnn;
 mod dense;
 mod device;
 mod elementwise;
+mod epilogue;
 mod exchange;
+mod fused;
 mod graph;
 mod launch;
 mod layout;
@@ -46,6 +49,7 @@ use alexnet_net::DeviceError;
 
 use cudnn::Library;
 use device::{Device, failed};
+use epilogue::Epilogues;
 use staging::Staging;
 
 pub use cache::Cache;
@@ -62,6 +66,7 @@ pub struct CudaBackend {
     // Before the devices: areas are freed on their streams.
     staging: Option<Staging>,
     devices: Vec<Device>,
+    fuses: bool,
 }
 
 impl CudaBackend {
@@ -76,6 +81,7 @@ impl CudaBackend {
         let open = |(number, &ordinal): (usize, &usize)| Device::open(number, ordinal, cache);
         Ok(CudaBackend {
             staging: None,
+            fuses: true,
             devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
         })
     }
@@ -105,7 +111,7 @@ impl CudaBackend {
     }
 
     /// The same devices with convolutions computed so; by our own kernels if nothing is said. cuDNN is used only where it
-    /// is installed.
+    /// is installed, and so is cuBLASLt.
     ///
     /// # Errors
     /// A device that cannot be made current.
@@ -113,9 +119,13 @@ impl CudaBackend {
         for device in &mut self.devices {
             device.convolutions = convolutions;
             device.ways.clear();
-            if convolutions != Convolutions::Own && device.library.is_none() {
+            device.epilogues = None;
+            if convolutions != Convolutions::Own {
                 device.context.bind_to_thread().map_err(failed(device.number, "start cuDNN"))?;
-                device.library = Library::open(&device.stream);
+                device.epilogues = Epilogues::open();
+                if device.library.is_none() {
+                    device.library = Library::open(&device.stream);
+                }
             }
         }
         Ok(self)

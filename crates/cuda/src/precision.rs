@@ -15,7 +15,7 @@ use crate::launch::Arg;
 use crate::tensor::{Floats, Type};
 
 /// What matrix products multiply; they add in float32.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// float32, as the CPU.
     #[default]

@@ -12,7 +12,7 @@ use crate::device::{Device, failed};
 use crate::launch::Arg;
 
 /// The type of a buffer's values.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(crate) enum Type {
     #[default]
     F32,
@@ -91,6 +91,8 @@ pub(crate) enum Scratch {
     Spots,
     /// What cuDNN works in.
     Library,
+    /// What cuBLASLt works in.
+    Products,
     /// Gradients of those, one for each share of the batch.
     Parts,
     /// Sums of rows, on the way to a bias' gradient.

@@ -121,12 +121,12 @@ fn shape(device: &Device, op: &Convolution, n: usize) -> Result<ConvolveShape, D
 }
 
 impl Device {
-    /// y = w ∗ x + bias, rectified if the operation asks; no bias at address 0.
+    /// y = w ∗ x + bias, rectified if the operation asks, 0 where `gate` is not above 0; no bias or gate at address 0.
     pub fn tile_forward(
         &self,
         op: &Convolution,
         n: usize,
-        [x, w, bias, y]: [u64; 4],
+        [x, w, bias, gate, y]: [u64; 5],
     ) -> Result<(), DeviceError> {
         let shape = shape(self, op, n)?;
         let maps = op.outputs / op.groups;
@@ -138,17 +138,17 @@ impl Device {
             _ => "convolve_64",
         };
         let blocks = tiles * maps.div_ceil(block);
-        let args =
-            [Arg::Address(x), Arg::Address(w), Arg::Address(bias), Arg::Address(y), Arg::Convolve(&shape)];
+        let mut args: Vec<Arg> = [x, w, bias, gate, y].map(Arg::Address).into();
+        args.push(Arg::Convolve(&shape));
         self.launch(kernel, Grid::blocks(blocks), &args)
     }
 
-    /// dx from dy and the weights at `w` as the net has them.
+    /// dx from dy and the weights at `w` as the net has them, gated as in [`Device::tile_forward`].
     pub fn tile_input(
         &mut self,
         op: &Convolution,
         n: usize,
-        [dy, w, dx]: [u64; 3],
+        [dy, w, gate, dx]: [u64; 4],
     ) -> Result<(), DeviceError> {
         let (channels, maps, taps) = (op.inputs / op.groups, op.outputs / op.groups, op.kernel * op.kernel);
         let filters = self.room(Scratch::Filters, 2 * op.weight_len())?;
@@ -157,7 +157,7 @@ impl Device {
             args.push(Arg::Int(self.int(size)?));
         }
         self.launch("filters_turned", self.grid(op.weight_len()), &args)?;
-        self.tile_forward(&turned(op), n, [dy, filters, 0, dx])
+        self.tile_forward(&turned(op), n, [dy, filters, 0, gate, dx])
     }
 
     /// dw from x and dy, added to what is there if `accumulate`, and where it comes with it the bias' gradient, too; says

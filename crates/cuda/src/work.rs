@@ -9,6 +9,7 @@ use alexnet_net::{Convolution, DeviceError};
 
 use crate::dense::Product;
 use crate::device::Device;
+use crate::epilogue::Tailed;
 use crate::launch::Grid;
 use crate::plan::{Algorithm, Direction};
 
@@ -17,6 +18,8 @@ use crate::plan::{Algorithm, Direction};
 pub(crate) enum Work {
     Kernel(Launch),
     Product(Product),
+    /// A product with its bias, by cuBLASLt.
+    Tailed(Tailed),
     /// A convolution by cuDNN.
     Library(Call),
     /// Bytes within the device.
@@ -56,6 +59,7 @@ impl Device {
         match work {
             Work::Kernel(launch) => self.span(launch.kernel, || self.start(launch)),
             Work::Product(product) => self.span("matrix product", || self.multiply(product)),
+            Work::Tailed(tailed) => self.span("matrix product, bias", || self.multiply_and(tailed)),
             Work::Library(call) => self.span("cuDNN", || self.call(call)),
             &Work::Copy { from, to, bytes } => self.copy_now(from, to, bytes),
         }

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
+use crate::fused::FusedOf;
 use crate::hosted;
 use crate::input::{Augmentation, HostMemory, RawBatch, no_records};
 use crate::operation::{
@@ -35,6 +36,11 @@ pub trait Backend {
 
     /// Number of devices, at least 1.
     fn devices(&self) -> usize;
+
+    /// The operations that this backend does in one go, if it does.
+    fn fused(&mut self) -> Option<FusedOf<'_, Self>> {
+        None
+    }
 
     /// Whether operations are queued, so that a caller who does not wait gains time.
     fn queues(&self) -> bool {

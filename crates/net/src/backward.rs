@@ -6,6 +6,7 @@
 use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
 use crate::forward::{Mode, pair, weights};
+use crate::fused;
 use crate::network::{DropoutKey, Network};
 use crate::placement::ParameterRange;
 use crate::program::Step;
@@ -56,7 +57,6 @@ impl<B: Backend> Network<B> {
         let sent = |network: &Self| network.backend.exchanged_bytes().unwrap_or(network.exchanged);
         let before = sent(self);
         self.forward(Mode::Training(key))?;
-        self.compute_score()?;
         self.backward(key.is_some())?;
         self.accumulated = true;
         self.traffic.samples += self.n as u64;
@@ -64,17 +64,27 @@ impl<B: Backend> Network<B> {
         Ok(())
     }
 
-    fn backward(&mut self, dropout: bool) -> Result<(), Error> {
-        let mut now = 0;
+    /// Scores the batch on the first device, and leaves the logits' gradient on each.
+    fn score_and_gradient(&mut self, now: usize) -> Result<(), Error> {
+        let (n, smoothing) = (self.n, self.smoothing);
+        let slot = self.next_score(n);
         for device in 0..self.placement.devices() {
-            let op = &self.program.softmax[device];
-            let logits = &self.tensors[self.program.logits][device];
-            let (labels, flow) = (&self.labels[device], &mut self.flow[now][device]);
-            self.backend.softmax_gradient(device, op, self.n, logits, labels, flow)?;
-            if self.smoothing > 0.0 {
-                self.backend.smooth_labels(device, op, self.n, self.smoothing, logits, flow)?;
+            let (op, backend) = (&self.program.softmax[device], &mut self.backend);
+            let from = (&self.tensors[self.program.logits][device], &self.labels[device]);
+            let gradient = &mut self.flow[now][device];
+            if device == 0 {
+                let to = (&mut self.scores[slot], gradient);
+                fused::score_and_gradient(backend, device, op, n, smoothing, from, to)?;
+            } else {
+                fused::softmax_gradient(backend, device, op, n, smoothing, from, gradient)?;
             }
         }
+        Ok(())
+    }
+
+    fn backward(&mut self, dropout: bool) -> Result<(), Error> {
+        let mut now = 0;
+        self.score_and_gradient(now)?;
         for number in (0..self.program.steps.len()).rev() {
             let start = self.clock()?;
             if self.weights_backward(number, now)? {
@@ -124,6 +134,7 @@ impl<B: Backend> Network<B> {
     fn step_backward(&mut self, number: usize, now: usize, dropout: bool) -> Result<bool, DeviceError> {
         let n = self.n;
         let Network { backend, program, placement, tensors, flow, .. } = self;
+        let masks = program.masks(number);
         let (dy, dx) = pair(flow, now, 1 - now);
         if let Step::Gather { site, .. } = program.steps[number] {
             let exchange = &program.sites[site].exchange;
@@ -138,6 +149,11 @@ impl<B: Backend> Network<B> {
             let (dy, dx) = (&dy[device], &mut dx[device]);
             match &program.steps[number] {
                 Step::Gather { .. } => {}
+                Step::Convolution { ops, weight, x, .. } if masks => {
+                    let w = weights(&self.parameters[device], ranges, *weight);
+                    let from = (&tensors[*x][device], dy);
+                    fused::convolution_backward_rectified(backend, device, &ops[device], n, from, w, dx)?;
+                }
                 Step::Convolution { ops, weight, .. } => {
                     let w = weights(&self.parameters[device], ranges, *weight);
                     backend.convolution_backward_input(device, &ops[device], n, dy, w, dx)?;
@@ -146,11 +162,23 @@ impl<B: Backend> Network<B> {
                     let w = weights(&self.parameters[device], ranges, *weight);
                     backend.dense_backward_input(device, &ops[device], n, dy, w, dx)?;
                 }
+                Step::LocalResponse { ops, x, .. } if masks => {
+                    let x = &tensors[*x][device];
+                    fused::local_response_backward_rectified(backend, device, &ops[device], n, x, dy, dx)?;
+                }
                 Step::LocalResponse { ops, x, .. } => {
                     backend.local_response_backward(device, &ops[device], n, &tensors[*x][device], dy, dx)?;
                 }
                 Step::WithinMap { ops, x, .. } => {
                     backend.within_map_backward(device, &ops[device], n, &tensors[*x][device], dy, dx)?;
+                }
+                Step::MaxPool { ops, places, x, y } if masks => {
+                    let y = (&tensors[*x][device], &self.places[*places][device], &tensors[*y][device]);
+                    fused::max_pool_backward_rectified(backend, device, &ops[device], n, y, dy, dx)?;
+                }
+                Step::ResponsePool { ops, places, x, .. } => {
+                    let (x, places) = (&tensors[*x][device], &self.places[*places][device]);
+                    fused::response_pool_backward(backend, device, &ops[device], n, x, (places, dy), dx)?;
                 }
                 Step::MaxPool { ops, places, .. } => {
                     backend.max_pool_backward(
@@ -174,7 +202,7 @@ impl<B: Backend> Network<B> {
         for device in 0..placement.devices() {
             let dy = &mut flow[now][device];
             match &program.steps[number] {
-                Step::Rectify { y, .. } => {
+                Step::Rectify { y, back: true, .. } => {
                     let len = n * program.tensors[*y][device];
                     backend.rectify_backward(device, len, &tensors[*y][device], dy)?;
                 }

@@ -100,6 +100,6 @@ mod tests {
     fn every_operation_is_drawn() {
         let kind = |seed| std::mem::discriminant(&Case::random(seed, 2));
         let kinds: std::collections::HashSet<_> = (0..200).map(kind).collect();
-        assert_eq!(kinds.len(), 11);
+        assert_eq!(kinds.len(), 12);
     }
 }

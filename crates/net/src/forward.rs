@@ -4,6 +4,7 @@ use alexnet_rng::Purpose;
 
 use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
+use crate::fused;
 use crate::layer::{DropoutConvention, DropoutLayer};
 use crate::network::{BatchScore, DropoutKey, Network, SCORES};
 use crate::operation::Dropout;
@@ -230,7 +231,7 @@ impl<B: Backend> Network<B> {
                     backend.dense_forward(device, &ops[device], n, &x[device], w, &mut y[device])?;
                 }
                 Step::Rectify { fused: true, .. } => {}
-                Step::Rectify { y, fused: false } => {
+                Step::Rectify { y, fused: false, .. } => {
                     backend.rectify_forward(
                         device,
                         n * program.tensors[*y][device],
@@ -249,6 +250,19 @@ impl<B: Backend> Network<B> {
                     let (x, y) = pair(tensors, *x, *y);
                     let places = &mut self.places[*places][device];
                     backend.max_pool_forward(device, &ops[device], n, &x[device], &mut y[device], places)?;
+                }
+                Step::ResponsePool { ops, places, x, y, .. } => {
+                    let (x, y) = pair(tensors, *x, *y);
+                    let places = &mut self.places[*places][device];
+                    fused::response_pool_forward(
+                        backend,
+                        device,
+                        &ops[device],
+                        n,
+                        &x[device],
+                        &mut y[device],
+                        places,
+                    )?;
                 }
                 Step::AveragePool { ops, x, y } => {
                     let (x, y) = pair(tensors, *x, *y);

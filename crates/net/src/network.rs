@@ -112,7 +112,10 @@ impl<B: Backend> Network<B> {
         }
         let devices = backend.devices();
         let placement = Placement::new(net, devices)?;
-        let program = Program::new(net, &placement)?;
+        let mut program = Program::new(net, &placement)?;
+        if backend.fused().is_some() {
+            program.fuse();
+        }
         for step in &program.steps {
             for device in 0..devices {
                 match step {
@@ -132,7 +135,8 @@ impl<B: Backend> Network<B> {
             // Logits stay what the loss is computed from.
             let logits = tensor == program.logits || Some(&tensor) == program.outputs.last();
             let make = if logits { B::floats } else { B::activations };
-            tensors.push(buffers(&mut backend, make, lens, max_batch)?);
+            let batch = if program.unwritten(tensor) { 0 } else { max_batch };
+            tensors.push(buffers(&mut backend, make, lens, batch)?);
         }
         let mut masks = Vec::new();
         for lens in &program.masks {
@@ -325,13 +329,13 @@ impl<B: Backend> Network<B> {
             let problem = format!("there is no layer {layer}, the net has {}", self.net.layers.len());
             return Err(Error::Net { preset: self.net.preset.clone(), problem });
         };
-        let lens = &self.program.tensors[tensor];
+        let lens = self.program.tensors[tensor].clone();
         let whole: usize = lens.iter().sum();
         let mut values = vec![0.0; self.n * whole];
         let mut offset = 0;
         for (device, &len) in lens.iter().enumerate() {
             let mut part = vec![0.0; self.n * len];
-            self.backend.download(device, &self.tensors[tensor][device], 0, &mut part)?;
+            self.read_tensor(tensor, device, &mut part)?;
             for (sample, part) in part.chunks_exact(len).enumerate() {
                 values[sample * whole + offset..][..len].copy_from_slice(part);
             }

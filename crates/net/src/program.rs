@@ -7,6 +7,7 @@
 
 use crate::error::Error;
 use crate::exchange::{Exchange, ExchangeSite};
+use crate::fused::ResponsePool;
 use crate::layer::{DropoutLayer, Layer, Net, Reads};
 use crate::operation::{AveragePool, Convolution, Dense, LocalResponse, MaxPool, SoftmaxSlice, WithinMap};
 use crate::placement::Placement;
@@ -33,9 +34,11 @@ pub(crate) enum Step {
         x: usize,
         y: usize,
     },
+    /// `fused`: the step before it rectifies already; not `back`: the step behind it masks already.
     Rectify {
         y: usize,
         fused: bool,
+        back: bool,
     },
     LocalResponse {
         ops: Vec<LocalResponse>,
@@ -49,6 +52,14 @@ pub(crate) enum Step {
     },
     MaxPool {
         ops: Vec<MaxPool>,
+        places: usize,
+        x: usize,
+        y: usize,
+    },
+    /// Both in one, where a backend has that; tensor `between` is not written.
+    ResponsePool {
+        ops: Vec<ResponsePool>,
+        between: usize,
         places: usize,
         x: usize,
         y: usize,
@@ -150,7 +161,7 @@ impl Net {
     }
 
     /// Bytes that each of `devices` devices holds for training with batches of `max_batch`: parameters, velocities,
-    /// gradients and activations, without a backend's workspaces.
+    /// gradients and activations, without a backend's workspaces. One that fuses operations needs less.
     ///
     /// # Errors
     /// As [`Net::exchanges`].
@@ -185,6 +196,7 @@ impl Compiler<'_> {
                 | Step::LocalResponse { y, .. }
                 | Step::WithinMap { y, .. }
                 | Step::MaxPool { y, .. }
+                | Step::ResponsePool { y, .. }
                 | Step::AveragePool { y, .. }
                 | Step::Tanh { y, .. }
                 | Step::Dropout { y, .. },
@@ -258,7 +270,7 @@ impl Compiler<'_> {
                 if after_parameters {
                     self.fuse_rectifier();
                 }
-                Step::Rectify { y: x, fused: after_parameters }
+                Step::Rectify { y: x, fused: after_parameters, back: true }
             }
             Layer::LocalResponse(constants) => {
                 let ops = self.devices().map(|device| LocalResponse {

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use alexnet_net::{Convolution, Dense};
+use alexnet_net::{Convolution, Dense, Weights};
 
 /// What the calls of one operation took and had to do.
 #[derive(Clone, Debug, Default)]
@@ -39,4 +39,9 @@ pub fn convolution_cost(op: &Convolution, n: usize, width: usize) -> (usize, usi
 pub fn dense_cost(op: &Dense, n: usize, width: usize, gradient: bool) -> (usize, usize) {
     let weight = if gradient { 4 } else { width };
     (width * n * (op.inputs + op.outputs) + weight * op.weight_len(), 2 * n * op.weight_len())
+}
+
+/// The same view again.
+pub fn weights<'a, T>(w: &Weights<'a, T>) -> Weights<'a, T> {
+    Weights { buffer: w.buffer, weight: w.weight.clone(), bias: w.bias.clone() }
 }

@@ -2,11 +2,15 @@
 //!
 //!     check operations CASES [PRECISION [CONVOLUTIONS]]      random cases of each operation against the oracle
 //!     check steps NET NARROW SIDE BATCH STEPS DEVICES PRECISION  losses beside the CPU's, the bytes columns exchange (DEVICES such as 0 or 0,1)
-//!     check throughput NET NARROW SIDE BATCH STEPS PRECISION [CONVOLUTIONS]  records in page-locked memory to updates, with steps
+//!     check throughput NET NARROW SIDE BATCH STEPS PRECISION [WAY]  records in page-locked memory to updates, with steps
 //!                                                                launched kernel by kernel and replayed as graphs, in turn
-//!     check times NET NARROW SIDE BATCH TFLOPS TB/S PRECISION [CONVOLUTIONS] each operation's time beside what the device could do
+//!     check times NET NARROW SIDE BATCH TFLOPS TB/S PRECISION [WAY] each operation's time beside what the device could do
+//!
+//! WAY is CONVOLUTIONS (own, cudnn or fastest, which is what goes unsaid), then `fused` (unsaid) or `separate`: each operation
+//! in a pass of its own, as before they were fused.
 
 mod cost;
+mod fused;
 mod ring;
 mod timed;
 
@@ -71,10 +75,15 @@ fn open(devices: &[usize], precision: Precision) -> Result<CudaBackend, alexnet_
     Ok(CudaBackend::new(devices, &Cache::of_user())?.with_precision(precision))
 }
 
-/// One device; convolutions the fastest way if nothing else is said.
+/// One device; convolutions the fastest way and operations fused if nothing else is said.
 fn one(precision: Precision, way: &[&str]) -> Result<CudaBackend, Box<dyn std::error::Error>> {
-    let way = way.first().map_or(Ok(Convolutions::Fastest), |way| way.parse())?;
-    Ok(open(&[0], precision)?.with_convolutions(way)?)
+    let convolutions = way.first().map_or(Ok(Convolutions::Fastest), |way| way.parse())?;
+    let backend = open(&[0], precision)?.with_convolutions(convolutions)?;
+    match way.get(1) {
+        None | Some(&"fused") => Ok(backend),
+        Some(&"separate") => Ok(backend.with_fusion(false).without_epilogues()),
+        Some(other) => Err(format!("{other:?} is neither fused nor separate").into()),
+    }
 }
 
 fn operations(cases: u64, precision: Precision, convolutions: Convolutions) -> Outcome {

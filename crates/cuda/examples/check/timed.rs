@@ -5,11 +5,11 @@
 
 use alexnet_cuda::{CudaBackend, Floats};
 use alexnet_net::{
-    Augmentation, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, HostMemory,
-    LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
+    Augmentation, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, FusedOf, Gradients,
+    HostMemory, LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
-use crate::cost::{Records, convolution, convolution_cost, dense, dense_cost};
+use crate::cost::{Records, convolution, convolution_cost, dense, dense_cost, weights};
 
 /// The backend.
 pub struct Timed {
@@ -36,7 +36,7 @@ impl Timed {
         self.records.clone()
     }
 
-    fn time(
+    pub fn time(
         &mut self,
         name: String,
         bytes: usize,
@@ -68,10 +68,6 @@ impl Timed {
     }
 }
 
-fn weights<'a, T>(w: &Weights<'a, T>) -> Weights<'a, T> {
-    Weights { buffer: w.buffer, weight: w.weight.clone(), bias: w.bias.clone() }
-}
-
 impl Backend for Timed {
     type Buffer = Floats;
     type Places = Floats<u8>;
@@ -79,6 +75,9 @@ impl Backend for Timed {
 
     fn devices(&self) -> usize {
         self.inner.devices()
+    }
+    fn fused(&mut self) -> Option<FusedOf<'_, Self>> {
+        if self.inner.fused().is_some() { Some(self) } else { None }
     }
     fn activation_bytes(&self) -> u64 {
         self.inner.activation_bytes()

@@ -3,6 +3,7 @@
 use alexnet_rng::{Purpose, Stream};
 
 use crate::exchange::Exchange;
+use crate::fused::ResponsePool;
 use crate::operation::{
     AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
 };
@@ -21,6 +22,8 @@ pub enum Case {
     WithinMap(WithinMap, usize),
     /// Forward and backward, with ties and NaNs.
     MaxPool(MaxPool, usize),
+    /// Forward and backward: normalisation, pooling and rectifiers in one.
+    ResponsePool(ResponsePool, usize),
     /// Forward and backward.
     AveragePool(AveragePool, usize),
     /// Mask and product, and the way back.
@@ -58,7 +61,7 @@ impl Case {
     pub fn random(seed: u64, devices: usize) -> Case {
         let mut draws = Draws { stream: Stream::new(seed, 0, 0, Purpose::Sample), next: 0 };
         let n = draws.within(1, 5);
-        match draws.within(0, if devices > 1 { 10 } else { 9 }) {
+        match draws.within(0, if devices > 1 { 11 } else { 10 }) {
             0 => Case::Convolution(convolution(&mut draws), n),
             1 => Case::Dense(dense(&mut draws), n),
             2 => Case::LocalResponse(local_response(&mut draws), n),
@@ -69,6 +72,7 @@ impl Case {
             7 => Case::Elementwise(draws.within(1, 70_000)),
             8 => Case::Update(draws.within(1, 40_000)),
             9 => Case::AveragePool(average_pool(&mut draws), n),
+            10 => Case::ResponsePool(response_pool(&mut draws), n),
             _ => {
                 let parts = (0..devices).map(|_| draws.within(1, 40)).collect();
                 Case::Exchange(Exchange { parts }, n)
@@ -142,6 +146,16 @@ fn max_pool(draws: &mut Draws) -> MaxPool {
     let out = |side| windows(side, size, stride).unwrap_or(1);
     let (out_height, out_width) = (out(height), out(width));
     MaxPool { channels: draws.one_of(&CHANNELS), height, width, size, stride, out_height, out_width }
+}
+
+fn response_pool(draws: &mut Draws) -> ResponsePool {
+    let (mut response, mut pool) = (local_response(draws), max_pool(draws));
+    response.channels = response.columns * draws.one_of(&CHANNELS);
+    pool.channels = response.channels;
+    response.pixels = pool.height * pool.width;
+    // Values keep their order, so that the oracle's winners are a coarser backend's too.
+    response.alpha = draws.one_of(&[1e-4, 2e-5]);
+    ResponsePool { response, pool, rectify: draws.within(0, 1) == 1, rectified: draws.within(0, 1) == 1 }
 }
 
 fn average_pool(draws: &mut Draws) -> AveragePool {

@@ -6,6 +6,7 @@ use super::{Case, Grain, Output};
 use crate::backend::Backend;
 use crate::error::DeviceError;
 use crate::exchange::Exchange;
+use crate::fused;
 use crate::operation::{Convolution, Dense, Dropout, SoftmaxSlice};
 use crate::update::Segment;
 use crate::views::{Gradients, Weights};
@@ -31,7 +32,10 @@ pub(super) fn run<B: Backend>(backend: &mut B, case: &Case, seed: u64, grain: Gr
             let (mut y, mut dx) = (runner.dirty(0, len)?, runner.dirty(0, len)?);
             runner.backend.local_response_forward(0, op, *n, &x, &mut y)?;
             runner.backend.local_response_backward(0, op, *n, &x, &dy, &mut dx)?;
-            Ok(vec![runner.near("y", &y, len)?, runner.near("dx", &dx, len)?])
+            let mut outputs = vec![runner.near("y", &y, len)?, runner.near("dx", &dx, len)?];
+            fused::local_response_backward_rectified(runner.backend, 0, op, *n, &x, &dy, &mut dx)?;
+            outputs.push(runner.near("dx, rectified", &dx, len)?);
+            Ok(outputs)
         }
         Case::WithinMap(op, n) => {
             let len = n * op.channels * op.height * op.width;
@@ -51,7 +55,20 @@ pub(super) fn run<B: Backend>(backend: &mut B, case: &Case, seed: u64, grain: Gr
             let mut places = runner.backend.places(0, output)?;
             runner.backend.max_pool_forward(0, op, *n, &x, &mut y, &mut places)?;
             runner.backend.max_pool_backward(0, op, *n, &places, &dy, &mut dx)?;
-            Ok(vec![runner.exact("y", &y, output)?, runner.near("dx", &dx, input)?])
+            let mut outputs = vec![runner.exact("y", &y, output)?, runner.near("dx", &dx, input)?];
+            let from = (&x, &places, &y);
+            fused::max_pool_backward_rectified(runner.backend, 0, op, *n, from, &dy, &mut dx)?;
+            outputs.push(runner.near("dx, rectified", &dx, input)?);
+            Ok(outputs)
+        }
+        Case::ResponsePool(op, n) => {
+            let (input, output) = (n * op.pool.input_len(), n * op.pool.output_len());
+            let (x, dy) = (runner.apart(op.pool.width, op.pool.height, input)?, runner.draw(0, output, 1.0)?);
+            let (mut y, mut dx) = (runner.dirty(0, output)?, runner.dirty(0, input)?);
+            let mut places = runner.backend.places(0, output)?;
+            fused::response_pool_forward(runner.backend, 0, op, *n, &x, &mut y, &mut places)?;
+            fused::response_pool_backward(runner.backend, 0, op, *n, &x, (&places, &dy), &mut dx)?;
+            Ok(vec![runner.near("y", &y, output)?, runner.near("dx", &dx, input)?])
         }
         Case::AveragePool(op, n) => {
             let (input, output) = (n * op.input_len(), n * op.output_len());
@@ -115,6 +132,19 @@ impl<B: Backend> Runner<'_, B> {
         self.put(device, &vec![7.0; len + 3])
     }
 
+    /// Maps whose squares of 4×4 hold no value twice nor two that are near each other; negative ones too.
+    fn apart(&mut self, width: usize, height: usize, len: usize) -> Result<B::Buffer, DeviceError> {
+        let mixed = Stream::new(self.seed, 2, self.tensors, Purpose::Sample);
+        let value = |i: usize| {
+            let (column, row, map) = (i % width, i / width % height, i / width / height);
+            let level = (row % 4 * 4 + column % 4) as u32 ^ (mixed.word(map as u64) % 16);
+            let sign = if mixed.word(1 << 32 | u64::from(level)).is_multiple_of(3) { -1.0 } else { 1.0 };
+            sign * (1.0 + level as f32 / 16.0)
+        };
+        let values: Vec<f32> = (0..len).map(value).collect();
+        self.put(0, &values)
+    }
+
     fn read(
         &mut self,
         name: &'static str,
@@ -146,6 +176,8 @@ impl<B: Backend> Runner<'_, B> {
         self.backend.convolution_backward_input(0, op, n, &dy, weights(), &mut dx)?;
         let mut outputs =
             vec![self.near("y", &y, n * op.output_len())?, self.near("dx", &dx, n * op.input_len())?];
+        fused::convolution_backward_rectified(self.backend, 0, op, n, (&x, &dy), weights(), &mut dx)?;
+        outputs.push(self.near("dx, rectified", &dx, n * op.input_len())?);
         let mut gradient = self.dirty_floats(end)?;
         for (accumulate, name) in [(false, "dw"), (true, "dw twice")] {
             let dw = Gradients { buffer: &mut gradient, weight: 0..split, bias: split..end, accumulate };
@@ -198,10 +230,14 @@ impl<B: Backend> Runner<'_, B> {
         let plain = self.near("gradient", &gradient, n * op.count)?;
         self.backend.smooth_labels(0, op, n, 0.1, &logits, &mut gradient)?;
         self.backend.score(0, op.classes, n, &logits, &on_device, &mut score)?;
+        let (mut again, mut both) = (self.dirty_floats(3 * n)?, self.dirty(0, n * op.count)?);
+        let (from, to) = ((&logits, &on_device), (&mut again, &mut both));
+        fused::score_and_gradient(self.backend, 0, op, n, 0.1, from, to)?;
+        let together = [self.near("score", &again, 3 * n)?, self.near("its gradient", &both, n * op.count)?];
         let (p, smooth) = (self.near("p", &p, len)?, self.near("smooth gradient", &gradient, n * op.count)?);
         let mut hits = self.exact("hits", &score, 3 * n)?;
         let loss = Output { name: "loss", values: hits.values.drain(..n).collect(), exact: false };
-        Ok(vec![p, plain, smooth, loss, hits])
+        Ok([p, plain, smooth, loss, hits].into_iter().chain(together).collect())
     }
 
     fn elementwise(&mut self, len: usize) -> Outputs {

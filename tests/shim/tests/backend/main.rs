@@ -5,7 +5,9 @@
 //! the tests are skipped by name, or fail with `REQUIRE_DATA=1`.
 
 mod convolution; // by our kernels and by cuDNN
+mod dense; //    biases within products
 mod exchange; // gather and reduce in any order of the queue, bytes counted against the formula
+mod fusion; // the bits of fused operations
 #[allow(dead_code)] // shared with the workspace's own tests, which use more of it
 #[path = "../../../golden.rs"]
 mod golden;
@@ -77,6 +79,7 @@ fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
         let drivers = Path::new(alexnet_shim::DRIVERS);
         let cuda = open(&drivers.join("libcuda.so.1"));
         open(&drivers.join("libcublas.so.13"));
+        open(&drivers.join("libcublasLt.so.13"));
         open(&drivers.join("libcudnn.so.9"));
         if let Some(folder) = std::env::var_os("NVRTC_DIR") {
             open(&Path::new(&folder).join("libnvrtc-builtins.so.13.0"));
@@ -227,6 +230,7 @@ fn every_operation_agrees_with_the_oracle() {
             let unused = match &case {
                 Case::LocalResponse(op, _) => op.size == 1 || op.beta != 0.75,
                 Case::WithinMap(op, _) => op.beta != 0.75,
+                Case::ResponsePool(op, _) => op.response.size == 1 || op.response.beta != 0.75,
                 _ => false,
             };
             match check(&mut backend, &case, seed) {
@@ -236,7 +240,7 @@ fn every_operation_agrees_with_the_oracle() {
             }
         }
     }
-    assert_eq!(agreed.len(), 11, "kinds of operations");
+    assert_eq!(agreed.len(), 12, "kinds of operations");
 }
 
 #[test]

@@ -85,12 +85,24 @@ impl Case {
 
     /// By blocks of 128 positions and `n` maps.
     fn forward(self, n: usize, x: &[bf16], w: &[bf16], bias: Option<&[f32]>, relu: bool) -> Vec<bf16> {
+        self.gated(n, (x, w), bias, None, relu)
+    }
+
+    fn gated(
+        self,
+        n: usize,
+        (x, w): (&[bf16], &[bf16]),
+        bias: Option<&[f32]>,
+        gate: Option<&[bf16]>,
+        relu: bool,
+    ) -> Vec<bf16> {
         let places = self.columns.places();
         let blocks = places.div_ceil(128) * self.groups() * self.maps.div_ceil(n);
         let out = unwritten::<bf16>(places * self.outputs());
         in_every_order(&format!("convolve_{n}"), Grid(blocks, 256, 0), &out, |y| {
             let bias = bias.map_or_else(Arg::null, Arg::from);
-            vec![x.into(), w.into(), bias, y.into(), Arg::plain(&self.plain(relu))]
+            let gate = gate.map_or_else(Arg::null, Arg::from);
+            vec![x.into(), w.into(), bias, gate, y.into(), Arg::plain(&self.plain(relu))]
         })
     }
 
@@ -155,6 +167,13 @@ fn forward() {
         for n in [128, 96, 64] {
             close("sums", &case.forward(n, &x, &w, None, false), &sums, 1e-6);
             close("rectified", &case.forward(n, &x, &w, Some(&bias), true), &rectified, 1e-6);
+            let plain = case.forward(n, &x, &w, None, false);
+            let mut gate: Vec<bf16> = elements(plain.len(), 7);
+            gate[0] = bf16::NAN;
+            gate[1] = bf16::ZERO;
+            let kept = gate.iter().zip(&plain).map(|(g, &y)| if *g <= bf16::ZERO { bf16::ZERO } else { y });
+            let ours = case.gated(n, (&x, &w), None, Some(&gate), false);
+            same_bits("gated", &ours, &kept.collect::<Vec<_>>());
         }
     }
 }

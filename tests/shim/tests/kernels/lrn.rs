@@ -1,5 +1,5 @@
 use crate::{Element, channels_last, close, elements, golden, in_both_types, in_every_order, ints, lanes};
-use crate::{unwritten, wide};
+use crate::{same_bits, unwritten, wide};
 
 in_both_types!(forward_and_backward_at_every_window);
 
@@ -11,6 +11,7 @@ struct Case {
     half: usize,
     k: f32,
     alpha: f32,
+    rectified: bool,
 }
 
 impl Case {
@@ -24,6 +25,9 @@ impl Case {
             args.push(out.into());
             args.extend(ints([self.rows, self.columns, self.maps, self.half]));
             args.extend([self.k.into(), self.alpha.into()]);
+            if kernel == "lrn_backward" {
+                args.push(i32::from(self.rectified).into());
+            }
             args
         })
     }
@@ -50,7 +54,7 @@ impl Case {
 }
 
 fn forward_and_backward_at_every_window<T: Element>() {
-    let base = Case { rows: 12, columns: 3, maps: 7, half: 2, k: 2.0, alpha: 0.3 };
+    let base = Case { rows: 12, columns: 3, maps: 7, half: 2, k: 2.0, alpha: 0.3, rectified: false };
     for case in [
         base,
         Case { half: 1, ..base },
@@ -72,7 +76,11 @@ fn forward_and_backward_at_every_window<T: Element>() {
         let (x, dy) = (elements::<T>(case.len(), 1), elements::<T>(case.len(), 2));
         let (y, dx) = case.oracle(&wide(&x), &wide(&dy));
         close("lrn_forward", &case.run("lrn_forward", &[&x]), &y, 1e-6);
-        close("lrn_backward", &case.run("lrn_backward", &[&x, &dy]), &dx, 2e-6);
+        let ours = case.run("lrn_backward", &[&x, &dy]);
+        close("lrn_backward", &ours, &dx, 2e-6);
+        let masked = Case { rectified: true, ..case }.run("lrn_backward", &[&x, &dy]);
+        let kept = x.iter().zip(ours).map(|(x, dx)| if x.widened() <= 0.0 { T::rounded(0.0) } else { dx });
+        same_bits("lrn_backward, masked", &masked, &kept.collect::<Vec<_>>());
     }
 }
 
@@ -86,7 +94,15 @@ fn golden() {
     ] {
         let shape = g.shape(&format!("{name}.x0"));
         let plane = shape[2] * shape[3];
-        let case = Case { rows: shape[0] * plane, columns, maps: shape[1] / columns, half: 2, k, alpha };
+        let case = Case {
+            rows: shape[0] * plane,
+            columns,
+            maps: shape[1] / columns,
+            half: 2,
+            k,
+            alpha,
+            rectified: false,
+        };
         let tensor = |part: &str| channels_last(&g.floats(&format!("{name}.{part}")), shape[1], plane);
         close(name, &case.run("lrn_forward", &[&tensor("x0")]), &wide(&tensor("y")), 1e-5);
         close(name, &case.run("lrn_backward", &[&tensor("x0"), &tensor("dy")]), &wide(&tensor("dx0")), 1e-5);

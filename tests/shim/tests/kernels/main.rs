@@ -16,6 +16,7 @@ mod im2col; //     patches, and whole convolutions against PyTorch's
 mod lrn; //        across maps, clipped at the column, and PyTorch's
 mod operand; //    rounding to bfloat16, layouts of tensors and filters, bit for bit
 mod pool; //       overlapping max pooling, ties, NaN, and PyTorch's
+mod response_pool; // both in one, bit for bit
 mod shim; //       the shim finds the faults of host/faulty.cu; report of kernels never launched
 mod softmax; //    loss, gradient, ranks with ties
 mod tanh; //       tanh and its gradient

@@ -12,11 +12,11 @@ in_both_types!(
 
 #[repr(C)]
 #[derive(Clone, Copy)]
-struct Shape {
-    batch: i32,
-    channels: i32,
-    height: i32,
-    width: i32,
+pub struct Shape {
+    pub batch: i32,
+    pub channels: i32,
+    pub height: i32,
+    pub width: i32,
     out_height: i32,
     out_width: i32,
     size: i32,
@@ -25,7 +25,7 @@ struct Shape {
 
 impl Shape {
     /// Maps of `from` rows and columns pooled to `to`.
-    fn new(
+    pub fn new(
         batch: usize,
         channels: usize,
         from: [usize; 2],
@@ -37,15 +37,15 @@ impl Shape {
         Shape { batch, channels, height, width, out_height, out_width, size, stride }
     }
 
-    fn inputs(self) -> usize {
+    pub fn inputs(self) -> usize {
         (self.batch * self.height * self.width * self.channels) as usize
     }
 
-    fn outputs(self) -> usize {
+    pub fn outputs(self) -> usize {
         (self.batch * self.out_height * self.out_width * self.channels) as usize
     }
 
-    fn forward<T: Element>(self, x: &[T]) -> (Vec<T>, Vec<u8>) {
+    pub fn forward<T: Element>(self, x: &[T]) -> (Vec<T>, Vec<u8>) {
         let (n, kernel) = (self.outputs(), T::kernel("max_pool_forward"));
         // One launch writes both; each pass looks at one of them and lets the other go here.
         let mut spare = (vec![0u8; n], unwritten::<T>(n));
@@ -60,15 +60,21 @@ impl Shape {
         (y, winner)
     }
 
-    fn backward<T: Element>(self, dy: &[T], winner: &[u8]) -> Vec<T> {
+    pub fn backward<T: Element>(self, dy: &[T], winner: &[u8]) -> Vec<T> {
+        self.backward_behind(dy, winner, None)
+    }
+
+    /// With the mask of the rectifier that made x, whose maxima `y` are.
+    fn backward_behind<T: Element>(self, dy: &[T], winner: &[u8], y: Option<&[T]>) -> Vec<T> {
         let n = self.inputs();
         in_every_order(&T::kernel("max_pool_backward"), lanes::<T>(n), &unwritten::<T>(n), |dx| {
-            vec![dy.into(), winner.into(), dx.into(), Arg::plain(&self)]
+            let y = y.map_or_else(Arg::null, Arg::from);
+            vec![dy.into(), winner.into(), y, dx.into(), Arg::plain(&self)]
         })
     }
 
     /// The inputs in the window of output `i`, row by row: the place in the window, and which input it is.
-    fn window(self, i: usize) -> Vec<(u8, usize)> {
+    pub fn window(self, i: usize) -> Vec<(u8, usize)> {
         let [channels, h, w, oh, ow, size, stride] =
             [self.channels, self.height, self.width, self.out_height, self.out_width, self.size, self.stride]
                 .map(|v| v as usize);
@@ -119,7 +125,12 @@ fn maxima_and_gradients_with_ties_and_clipped_windows<T: Element>() {
             let (ours, winner) = shape.forward(&x);
             same_bits("max_pool_forward", &ours, &y);
             same_bits("winners", &winner, &places);
-            close("max_pool_backward", &shape.backward(&dy, &winner), &dx, 1e-6);
+            let gradient = shape.backward(&dy, &winner);
+            close("max_pool_backward", &gradient, &dx, 1e-6);
+            let masked = shape.backward_behind(&dy, &winner, Some(&y));
+            let kept =
+                x.iter().zip(gradient).map(|(x, g)| if x.widened() <= 0.0 { T::rounded(0.0) } else { g });
+            same_bits("max_pool_backward, masked", &masked, &kept.collect::<Vec<_>>());
         }
     }
 }

@@ -3,7 +3,7 @@ use crate::{
     Element, Grid, close, golden, in_both_types, in_every_order, ints, same_bits, unwritten, values,
 };
 
-in_both_types!(loss_rank_gradient_and_probability, smoothed_labels);
+in_both_types!(loss_rank_gradient_and_probability, smoothed_labels, both_in_one);
 
 fn score(logits: &[f32], label: &[u32], classes: usize, threads: usize) -> Vec<f32> {
     let n = label.len();
@@ -96,6 +96,40 @@ fn smoothed_labels<T: Element>() {
         let target = |c| 0.9 * f64::from(c as u32 == label[n]) + 0.1 / classes as f64;
         let expected: Vec<f64> = (first..first + count).map(|c| powers[c] / sum - target(c)).collect();
         close("smooth_labels", &ours[n * count..][..count], &expected, 1e-6);
+    }
+}
+
+/// The bits of the three kernels one after the other.
+fn both_in_one<T: Element>() {
+    for (classes, first, count, threads, smoothing) in
+        [(37, 5, 20, 32, 0.1f32), (1000, 0, 1000, 256, 0.1), (1000, 500, 500, 256, 0.0), (3, 0, 2, 32, 0.5)]
+    {
+        let mut logits: Vec<f32> = values(5 * classes, 6).iter().map(|v| (v * 8.0).round() / 4.0).collect();
+        logits[3 * classes] = f32::NAN;
+        logits[4 * classes + 1] = 90.0; // p is 1 or 0
+        let label: Vec<u32> =
+            [7, 1, u32::MAX, 0, 1].map(|l: u32| if l < 9 { l % classes as u32 } else { l }).into();
+        let alone = score(&logits, &label, classes, threads);
+        let plain = gradient::<T>(&logits, &label, classes, threads, first, count);
+        let smooth = in_every_order(&T::kernel("smooth_labels"), Grid(5, threads, 0), &plain, |g| {
+            [vec![(&logits).into(), g.into()], ints([classes, first, count]), vec![smoothing.into()]].concat()
+        });
+        let sizes = || [ints([5, classes, first, count]), vec![smoothing.into()]].concat();
+        let (mut spare, mut room) = (unwritten::<T>(5 * count), unwritten::<f32>(15));
+        let place = std::cell::Cell::new(0u64); // where the score lies
+        let from = || vec![(&logits).into(), (&label).into(), (place.as_ptr() as u64).into()];
+        let kernel = T::kernel("softmax_both");
+        let ours = in_every_order(&kernel, Grid(5, threads, 0), &unwritten::<f32>(15), |score| {
+            place.set(score.as_mut_ptr() as u64);
+            [from(), vec![(spare.as_mut_ptr() as u64).into()], sizes()].concat()
+        });
+        same_bits("scores", &ours, &alone);
+        place.set(room.as_mut_ptr() as u64);
+        let ours = in_every_order(&kernel, Grid(5, threads, 0), &unwritten::<T>(5 * count), |g| {
+            [from(), vec![g.into()], sizes()].concat()
+        });
+        drop((spare, room)); // the launches wrote into them until here
+        same_bits("gradient", &ours, if smoothing > 0.0 { &smooth } else { &plain });
     }
 }
 
