@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alexnet_net::{
     Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients,
-    HostMemory, LocalResponse, MaxPool, RawBatch, Segment, SoftmaxSlice, Weights, WithinMap,
+    HostMemory, LocalResponse, MaxPool, RawBatch, Replicas, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
 use crate::CudaBackend;
@@ -42,6 +42,10 @@ impl Backend for CudaBackend {
         Some(self.devices.iter().map(|device| device.received.get()).sum())
     }
 
+    fn replicas(&mut self) -> Option<&mut dyn Replicas<Floats>> {
+        self.among.is_some().then_some(self)
+    }
+
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
         let made = self.devices[device].floats(len, Type::F32)?;
         self.devices[device].stale(made.address); // the memory may have been another's
@@ -76,8 +80,7 @@ impl Backend for CudaBackend {
     }
 
     fn synchronise(&mut self) -> Done {
-        let wait = |d: &Device| d.stream.synchronize().map_err(failed(d.number, "synchronise"));
-        self.devices.iter().try_for_each(wait)
+        self.devices.iter().try_for_each(Device::wait)
     }
 
     fn augments(&self) -> bool {

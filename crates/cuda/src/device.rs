@@ -18,6 +18,7 @@ use crate::choice::{Convolutions, Way};
 use crate::compile::KERNELS;
 use crate::cudnn::Library;
 use crate::pause::Pauses;
+use crate::peers::Peers;
 use crate::plan::Direction;
 use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
@@ -52,6 +53,8 @@ pub(crate) struct Device {
     pub kept_fold: Option<(u64, usize, Convolution)>,
     pub pauses: Pauses,
     pub segments: Option<Floats<crate::shape::UpdateSegment>>,
+    /// The same device of the other replicas, if there are any.
+    pub peers: Option<Peers>,
 }
 
 /// Makes a [`DeviceError`] of any error.
@@ -107,6 +110,7 @@ impl Device {
             kept_fold: None,
             pauses: Pauses::default(),
             segments: None,
+            peers: None,
         })
     }
 
@@ -186,7 +190,7 @@ impl Device {
         self.context.bind_to_thread().map_err(fail())?;
         // SAFETY: the caller has this many values there; the stream is waited for before `to` can go.
         unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }.map_err(fail())?;
-        self.stream.synchronize().map_err(fail())
+        self.wait()
     }
 
     /// Queues a copy within the device.

@@ -131,6 +131,7 @@ impl Device {
 
     /// Changes parameters and velocities (the first two addresses) by the gradient (the third).
     pub fn momentum_update(&mut self, segments: &[Segment], momentum: f32, [w, v, g]: [u64; 3]) -> Done {
+        self.await_sums()?;
         let table: Vec<UpdateSegment> = segments
             .iter()
             .map(|s| UpdateSegment {

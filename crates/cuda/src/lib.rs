@@ -25,22 +25,27 @@ mod exchange;
 mod launch;
 mod layout;
 mod maps;
+mod nccl;
 mod pause;
+mod peers;
 mod pinned;
 mod plan;
 mod precision;
 mod probe;
 mod profile;
+mod replicas;
 mod shape;
 mod staging;
 mod tensor;
 mod tile;
+mod watch;
 
-use alexnet_net::DeviceError;
+use alexnet_net::{DeviceError, Replica};
 
 use cudnn::Library;
 use device::{Device, failed};
 use staging::Staging;
+use watch::Watch;
 
 pub use cache::Cache;
 pub use choice::Convolutions;
@@ -48,12 +53,17 @@ pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version}
 pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
+pub use replicas::{Among, Health, NoNccl, UniqueId, nccl};
 pub use tensor::Floats;
 
 /// One or several CUDA devices. Operations are queued; only downloads and [`alexnet_net::Backend::synchronise`] wait.
 pub struct CudaBackend {
     // Before the devices: areas are freed on their streams.
     staging: Option<Staging>,
+    /// The thread that looks after the other replicas; ends before their communicators do.
+    watch: Option<Watch>,
+    /// Which replica this is, and the bytes of a bucket, if there are others.
+    among: Option<(Replica, usize)>,
     devices: Vec<Device>,
 }
 
@@ -69,6 +79,8 @@ impl CudaBackend {
         let open = |(number, &ordinal): (usize, &usize)| Device::open(number, ordinal, cache);
         Ok(CudaBackend {
             staging: None,
+            watch: None,
+            among: None,
             devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
         })
     }

@@ -16,6 +16,7 @@ use crate::input::{Augmentation, HostMemory, RawBatch};
 use crate::operation::{
     AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
 };
+use crate::replica::Replicas;
 use crate::update::Segment;
 use crate::views::{Gradients, Weights};
 
@@ -58,6 +59,11 @@ pub trait Backend {
 
     /// Bytes copied from device to device so far, if the backend counts them.
     fn exchanged_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The other replicas of a run, if there are any.
+    fn replicas(&mut self) -> Option<&mut dyn Replicas<Self::Buffer>> {
         None
     }
 

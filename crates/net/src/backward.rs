@@ -40,8 +40,7 @@ impl<B: Backend> Network<B> {
         key: Option<DropoutKey>,
     ) -> Result<(), Error> {
         if labels.is_empty() && pixels.is_empty() {
-            self.next_score(0);
-            return Ok(());
+            return self.train_nothing();
         }
         self.load(pixels, labels)?;
         self.train_loaded(key)
@@ -54,6 +53,7 @@ impl<B: Backend> Network<B> {
     pub fn train_loaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
         let sent = |network: &Self| network.backend.exchanged_bytes().unwrap_or(network.exchanged);
         let before = sent(self);
+        self.check_fresh()?;
         self.forward(Mode::Training(key))?;
         self.compute_score()?;
         self.backward(key.is_some())?;
@@ -78,6 +78,7 @@ impl<B: Backend> Network<B> {
             let start = self.clock()?;
             if self.weights_backward(number, now)? {
                 self.lap(start, number, Pass::BackwardWeights)?;
+                self.sum_gradients(number)?;
             }
             // The first step has parameters and reads the image, whose gradient nobody needs.
             if number > 0 {

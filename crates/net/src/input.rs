@@ -155,8 +155,7 @@ impl<B: Backend> Network<B> {
     /// There is none, the labels do not fit, or a device failed.
     pub fn train_staged(&mut self, labels: &[u32], key: Option<DropoutKey>) -> Result<(), Error> {
         if self.use_staged(labels)? == 0 {
-            self.next_score(0);
-            return Ok(());
+            return self.train_nothing();
         }
         self.train_loaded(key)
     }

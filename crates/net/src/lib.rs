@@ -41,6 +41,7 @@ mod parameters;
 mod placement;
 mod preset;
 mod program;
+mod replica;
 mod shape;
 mod summary;
 mod timing;
@@ -61,6 +62,7 @@ pub use operation::{
 };
 pub use parameters::{Parameter, ParameterKind, Parameters};
 pub use placement::{ParameterRange, Placement};
+pub use replica::{BUCKET_BYTES, LostReplica, Replica, Replicas};
 pub use shape::Shape;
 pub use summary::{LayerSummary, Summary};
 pub use timing::{Pass, Timing};
