@@ -16,6 +16,7 @@ mod saved;
 mod schedule;
 mod state;
 mod training;
+mod world;
 
 pub use error::Error;
 pub use evaluation::{Evaluation, Photos, evaluate, evaluate_ten_views};
@@ -27,3 +28,4 @@ pub use saved::Saved;
 pub use schedule::{Decay, LayerRates, Phase, Rates, Schedule, Stall};
 pub use state::{Length, State};
 pub use training::{Ending, Job, Watcher, train};
+pub use world::{Launcher, Local, World};
