@@ -126,7 +126,7 @@ fn check(path: &Path, wanted: &Description) -> Result<(), Error> {
 }
 
 /// The first place where two descriptions differ, in words.
-fn difference(at: &str, found: &serde_json::Value, wanted: &serde_json::Value) -> Option<String> {
+pub(crate) fn difference(at: &str, found: &serde_json::Value, wanted: &serde_json::Value) -> Option<String> {
     use serde_json::Value::{Array, Object};
     match (found, wanted) {
         (Object(f), Object(w)) => {
