@@ -4,6 +4,7 @@
 //! of threads, it ends in the same checkpoint bytes. The crate sees devices only through `alexnet_net::Backend`.
 #![forbid(unsafe_code)]
 
+mod agreement;
 mod curve;
 mod error;
 mod evaluation;

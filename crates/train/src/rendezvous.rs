@@ -35,7 +35,7 @@ fn program() -> String {
     format!("train {}", env!("CARGO_PKG_VERSION"))
 }
 
-/// Meets the other processes of `world`: `run` is what has to be the same in all of them, `word` makes what rank 0 tells
+/// Meets the other processes of `world`: `run` is what has to be the same in all of them, `word` is what rank 0 tells
 /// all. Gives that, and the connections.
 ///
 /// # Errors
@@ -43,10 +43,10 @@ fn program() -> String {
 pub fn meet(
     world: &World,
     run: &Value,
-    word: impl FnOnce() -> Result<Vec<u8>, Error>,
+    word: Vec<u8>,
     patience: Duration,
 ) -> Result<(Vec<u8>, Option<Lifeline>), Error> {
-    let Some((host, port)) = &world.meeting else { return Ok((word()?, None)) };
+    let Some((host, port)) = &world.meeting else { return Ok((word, None)) };
     let end = Instant::now() + patience;
     if world.rank == 0 {
         receive(world, *port, run, word, end, patience)
@@ -64,7 +64,7 @@ fn receive(
     world: &World,
     port: u16,
     run: &Value,
-    word: impl FnOnce() -> Result<Vec<u8>, Error>,
+    word: Vec<u8>,
     end: Instant,
     patience: Duration,
 ) -> Result<(Vec<u8>, Option<Lifeline>), Error> {
@@ -106,7 +106,6 @@ fn receive(
         }
         come[rank] = Some(stream);
     }
-    let word = word()?;
     let accepted = Frame { kind: Kind::Accepted, payload: word.clone() };
     let mut others = Vec::new();
     for (rank, stream) in come.into_iter().enumerate() {

@@ -223,13 +223,11 @@ impl Environment<'_> {
         if rank >= count {
             return contradiction(format!("{launcher}: rank {rank} of {count}"));
         }
-        if let Some(Local { rank: own, count: all }) = local {
-            if own > rank || own >= all.unwrap_or(count) || all.is_some_and(|all| all > count) {
-                let of = all.map_or(String::new(), |all| format!(" of {all}"));
-                return contradiction(format!(
-                    "{launcher}: rank {rank} of {count}, on its machine {own}{of}"
-                ));
-            }
+        if let Some(Local { rank: own, count: all }) = local
+            && (own > rank || own >= all.unwrap_or(count) || all.is_some_and(|all| all > count))
+        {
+            let of = all.map_or(String::new(), |all| format!(" of {all}"));
+            return contradiction(format!("{launcher}: rank {rank} of {count}, on its machine {own}{of}"));
         }
         if count == 1 {
             return Ok(World { launcher, rank, count, local, meeting: None });

@@ -27,7 +27,7 @@ fn world(rank: usize, count: usize, port: u16) -> World {
 type Met = Result<(Vec<u8>, Option<Lifeline>), Error>;
 
 fn come(rank: usize, count: usize, port: u16, run: Value, patience: Duration) -> JoinHandle<Met> {
-    spawn(move || meet(&world(rank, count, port), &run, || Ok(vec![7; 300]), patience))
+    spawn(move || meet(&world(rank, count, port), &run, vec![7; 300], patience))
 }
 
 fn run() -> Value {
@@ -163,6 +163,6 @@ fn a_port_that_is_taken_is_told() {
 
 #[test]
 fn one_process_meets_nobody() {
-    let (word, lifeline) = meet(&World::ALONE, &run(), || Ok(vec![1]), PATIENCE).unwrap();
+    let (word, lifeline) = meet(&World::ALONE, &run(), vec![1], PATIENCE).unwrap();
     assert!(word == [1] && lifeline.is_none());
 }
