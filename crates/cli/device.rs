@@ -229,19 +229,13 @@ impl Choice {
         self.cuda.as_ref().map_or(0, |(devices, ..)| devices.len())
     }
 
-    /// As [`Choice::run`], as one of several replicas: opens the devices, meets the others, waits for `met`, works.
-    pub fn run_among<W: Work>(
-        &self,
-        others: &Among,
-        met: impl FnOnce() -> anyhow::Result<()>,
-        work: W,
-    ) -> anyhow::Result<W::Done> {
+    /// As [`Choice::run`], as one of several replicas: opens the devices, meets the others, works.
+    pub fn run_among<W: Work>(&self, others: &Among, work: W) -> anyhow::Result<W::Done> {
         let Some((devices, precision, convolutions)) = &self.cuda else {
             return Err(Refusal::new("replicas need CUDA devices", "say --device cuda").into());
         };
         let backend = open(devices, *precision, *convolutions)?.among(others);
         let backend = backend.map_err(alexnet_net::Error::from)?;
-        met()?;
         work.run(backend)
     }
 }

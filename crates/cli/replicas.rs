@@ -4,11 +4,10 @@
 //! first replica alone writes and reports. One that fails ends all: the others hear of it while they wait for it.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use alexnet_cuda::{Among, Health, UniqueId, nccl};
+use alexnet_cuda::{Among, Gate, Health, UniqueId, nccl};
 use alexnet_net::{BUCKET_BYTES, LostReplica, Replica};
 use alexnet_train::{Ending, Folder, Launcher, Lifeline, World, meet};
 
@@ -51,8 +50,6 @@ struct Party {
     lifeline: Option<Lifeline>,
     /// The first of this process that failed, and why.
     failure: Mutex<Option<(usize, String)>>,
-    joined: AtomicUsize,
-    count: usize,
 }
 
 impl Party {
@@ -74,19 +71,6 @@ impl Party {
             let reason = format!("replica {replica} ended: {reason}");
             self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert((replica, reason));
         }
-    }
-
-    /// Waits until all of this process have joined: NCCL allocates memory as they join, and that may wait for sums that
-    /// another has begun already.
-    fn all_joined(&self) -> anyhow::Result<()> {
-        self.joined.fetch_add(1, Ordering::AcqRel);
-        while self.joined.load(Ordering::Acquire) < self.count {
-            if let Some(reason) = self.health() {
-                return Err(LostReplica(reason).into());
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        Ok(())
     }
 }
 
@@ -118,9 +102,8 @@ pub fn run(
         meet(world, &common(args, prepared, &choices)?, word, Duration::from_secs(args.together.wait))?;
     let ids: Vec<UniqueId> =
         word.chunks_exact(UniqueId::BYTES).filter_map(|id| id.try_into().ok().map(UniqueId)).collect();
-    let party =
-        Arc::new(Party { lifeline, failure: Mutex::new(None), joined: AtomicUsize::new(0), count: here });
-    let count = world.count * here;
+    let party = Arc::new(Party { lifeline, failure: Mutex::new(None) });
+    let (count, gate) = (world.count * here, Arc::new(Gate::new(here)));
     let first = world.rank == 0;
     let prepare = || -> anyhow::Result<_> {
         let why = format!(
@@ -151,12 +134,17 @@ pub fn run(
                 Arc::new(move || party.health())
             };
             let replica = Replica { rank: world.rank * here + number, count };
-            let others =
-                Among { replica, ids: ids.clone(), health, bucket_bytes: args.together.bucket_bytes };
+            let others = Among {
+                replica,
+                ids: ids.clone(),
+                health,
+                gate: gate.clone(),
+                bucket_bytes: args.together.bucket_bytes,
+            };
             let party = &*party;
             threads.push(scope.spawn(move || {
                 let _guard = Guard(party, number);
-                let ended = choice.run_among(&others, || party.all_joined(), training);
+                let ended = choice.run_among(&others, training);
                 ended.inspect_err(|error| party.fail(number, &causes(error)))
             }));
         }

@@ -22,6 +22,7 @@ mod dense;
 mod device;
 mod elementwise;
 mod exchange;
+mod gate;
 mod launch;
 mod layout;
 mod maps;
@@ -40,7 +41,7 @@ mod tensor;
 mod tile;
 mod watch;
 
-use alexnet_net::{DeviceError, Replica};
+use alexnet_net::DeviceError;
 
 use cudnn::Library;
 use device::{Device, failed};
@@ -50,6 +51,7 @@ use watch::Watch;
 pub use cache::Cache;
 pub use choice::Convolutions;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
+pub use gate::Gate;
 pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
@@ -62,8 +64,8 @@ pub struct CudaBackend {
     staging: Option<Staging>,
     /// The thread that looks after the other replicas; ends before their communicators do.
     watch: Option<Watch>,
-    /// Which replica this is, and the bytes of a bucket, if there are others.
-    among: Option<(Replica, usize)>,
+    /// The other replicas, if there are any.
+    among: Option<Among>,
     devices: Vec<Device>,
 }
 

@@ -11,6 +11,7 @@ use alexnet_net::{DeviceError, LostReplica, Replica, Replicas};
 
 use crate::CudaBackend;
 use crate::device::{Device, failed};
+use crate::gate::Gate;
 use crate::nccl::{self, Communicator};
 use crate::peers::Peers;
 use crate::tensor::Floats;
@@ -32,6 +33,8 @@ pub struct Among {
     pub ids: Vec<UniqueId>,
     /// What the program knows of them.
     pub health: Health,
+    /// Shared by those of this process.
+    pub gate: Arc<Gate>,
     /// Bytes of gradients that are summed together, at least ([`alexnet_net::BUCKET_BYTES`]).
     pub bucket_bytes: usize,
 }
@@ -64,7 +67,8 @@ impl CudaBackend {
             device.peers = Some(peers);
         }
         self.watch = Some(Watch::new(links, others.health.clone()));
-        self.among = Some((others.replica, others.bucket_bytes));
+        others.gate.wait(&others.health).map_err(failed(0, JOIN))?;
+        self.among = Some(others.clone());
         Ok(self)
     }
 }
@@ -94,11 +98,11 @@ fn meet(device: &Device, id: UniqueId, others: &Among) -> Result<Communicator, D
 
 impl Replicas<Floats> for CudaBackend {
     fn replica(&self) -> Replica {
-        self.among.map_or(Replica::ALONE, |(replica, _)| replica)
+        self.among.as_ref().map_or(Replica::ALONE, |among| among.replica)
     }
 
     fn bucket_bytes(&self) -> usize {
-        self.among.map_or(usize::MAX, |(_, bytes)| bytes)
+        self.among.as_ref().map_or(usize::MAX, |among| among.bucket_bytes)
     }
 
     fn sum_gradient(
@@ -111,6 +115,9 @@ impl Replicas<Floats> for CudaBackend {
     }
 
     fn sum(&mut self, values: &mut [f64]) -> Result<(), DeviceError> {
+        if let Some(Among { gate, health, .. }) = &self.among {
+            gate.wait(health).map_err(failed(0, "sum over replicas"))?;
+        }
         self.devices[0].sum_values(values)
     }
 }

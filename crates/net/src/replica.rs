@@ -50,7 +50,8 @@ pub trait Replicas<Buffer> {
         range: Range<usize>,
     ) -> Result<(), DeviceError>;
 
-    /// Replaces host values by their sums over all replicas, the same everywhere; waits for them.
+    /// Replaces host values by their sums over all replicas, the same everywhere; waits for them. Of no values it only waits,
+    /// for the replicas of this process: until all have made and freed what memory they have to.
     fn sum(&mut self, values: &mut [f64]) -> Result<(), DeviceError>;
 }
 
@@ -87,7 +88,8 @@ impl<B: Backend> Network<B> {
         self.backend.replicas().map_or(Replica::ALONE, |replicas| replicas.replica())
     }
 
-    /// Replaces values by their sums over all replicas; waits for them.
+    /// Replaces values by their sums over all replicas; waits for them. To be called, if with no values, between making or
+    /// freeing memory for records and the next training batch.
     ///
     /// # Errors
     /// A device failed, or another replica is gone.

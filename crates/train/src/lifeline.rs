@@ -16,8 +16,10 @@ use crate::error::Error;
 use crate::frame::{Frame, Kind};
 
 const BEAT: Duration = Duration::from_secs(2);
-/// Silence that means an end: a machine that has lost its power closes no connection.
+/// Silence that means an end: a machine that has lost its power closes no connection. Counted in parts, so that a process
+/// that was itself stopped for longer does not take its own absence for theirs.
 const SILENCE: Duration = Duration::from_secs(30);
+const PARTS: u32 = 10;
 /// How long the others may take to answer a leave.
 const LEAVE: Duration = Duration::from_secs(2);
 
@@ -55,15 +57,21 @@ impl Shared {
 
     /// Listens to one other until it ends.
     fn listen(&self, rank: usize, stream: &TcpStream) {
+        let mut silent = 0;
         loop {
-            match Frame::read(stream) {
-                Ok(Frame { kind: Kind::Beat, .. }) => {}
+            // What comes is waited for in parts, what has begun to come at once.
+            match stream.peek(&mut [0]).and_then(|_| Frame::read(stream)) {
+                Ok(Frame { kind: Kind::Beat, .. }) => silent = 0,
                 Ok(Frame { kind: Kind::Done, .. }) => {
                     let _ = stream.shutdown(Shutdown::Write); // tells it that its leave has come
                     return;
                 }
                 Ok(frame) if frame.kind == Kind::Failed => return self.fail(&frame.words()),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    silent += 1;
+                    if silent < PARTS {
+                        continue;
+                    }
                     let silence = SILENCE.as_secs();
                     return self
                         .fail(&format!("rank {rank} is gone: nothing was heard of it for {silence} s"));
@@ -90,7 +98,7 @@ impl Lifeline {
         let mut readers = Vec::new();
         for place in 0..shared.others.len() {
             let shared = shared.clone();
-            shared.others[place].1.set_read_timeout(Some(SILENCE)).map_err(refused)?;
+            shared.others[place].1.set_read_timeout(Some(SILENCE / PARTS)).map_err(refused)?;
             let listen = move || {
                 let (rank, stream) = &shared.others[place];
                 shared.listen(*rank, stream);

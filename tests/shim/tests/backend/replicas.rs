@@ -2,7 +2,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use alexnet_cuda::{Among, CudaBackend, Health, UniqueId};
+use alexnet_cuda::{Among, CudaBackend, Gate, Health, UniqueId};
 use alexnet_load::{Order, Plan, Rank, Subset};
 use alexnet_net::{Backend, DropoutKey, Error, LostReplica, Net, Network, Parameters, Replica, UpdateRule};
 use alexnet_rng::{Purpose, Stream};
@@ -22,21 +22,28 @@ struct End {
     velocity: Parameters,
 }
 
-/// A backend for each of `count` replicas, each of `devices` devices.
-fn ids(devices: usize) -> Vec<UniqueId> {
-    (0..devices).map(|_| UniqueId::new().expect("NCCL's stand-in")).collect()
+/// `count` replicas of `devices` devices.
+fn among(count: usize, devices: usize) -> Among {
+    Among {
+        replica: Replica { rank: 0, count },
+        ids: (0..devices).map(|_| UniqueId::new().expect("NCCL's stand-in")).collect(),
+        health: Arc::new(|| None),
+        gate: Arc::new(Gate::new(count)),
+        // So small that a narrow net has several.
+        bucket_bytes: 16 << 10,
+    }
 }
 
-fn backend(rank: usize, count: usize, ids: &[UniqueId], health: Health) -> CudaBackend {
-    let ordinals: Vec<usize> = (rank * ids.len()..(rank + 1) * ids.len()).collect();
+/// The backend of one of them.
+fn backend(rank: usize, among: &Among) -> CudaBackend {
+    let (devices, count) = (among.ids.len(), among.replica.count);
+    let ordinals: Vec<usize> = (rank * devices..(rank + 1) * devices).collect();
     let backend = CudaBackend::new(&ordinals, &cache()).expect("devices");
     if count == 1 {
         return backend;
     }
     let replica = Replica { rank, count };
-    // So small that a narrow net has several.
-    let among = Among { replica, ids: ids.to_vec(), health, bucket_bytes: 16 << 10 };
-    backend.among(&among).expect("the others")
+    backend.among(&Among { replica, ..among.clone() }).expect("the others")
 }
 
 /// Trains on this rank's part of each batch.
@@ -77,12 +84,12 @@ fn train<B: Backend>(backend: B, net: &Net, rank: Rank) -> End {
 
 /// What all replicas end with: the same, bit for bit.
 fn replicas(net: &Net, count: usize, devices: usize) -> End {
-    let (ids, health): (_, Health) = (ids(devices), Arc::new(|| None));
+    let among = among(count, devices);
     let ends: Vec<End> = std::thread::scope(|scope| {
         let one = |rank: usize| {
-            let (ids, health) = (&ids, health.clone());
+            let among = &among;
             let place = Rank { rank: rank as u32, count: count as u32 };
-            scope.spawn(move || train(backend(rank, count, ids, health), net, place))
+            scope.spawn(move || train(backend(rank, among), net, place))
         };
         let threads: Vec<_> = (0..count).map(one).collect();
         threads.into_iter().map(|thread| thread.join().expect("a replica")).collect()
@@ -128,7 +135,7 @@ fn any_order_of_the_queue_gives_replicas_the_same_bits() {
     let net = net("paper", 1, SIDE);
     driver.seed(0);
     let first = replicas(&net, 2, 1);
-    for seed in 1..12 {
+    for seed in 1..9 {
         driver.seed(seed);
         assert!(replicas(&net, 2, 1) == first, "seed {seed}");
     }
@@ -139,24 +146,25 @@ fn any_order_of_the_queue_gives_replicas_the_same_bits() {
 fn a_replica_that_is_gone_ends_the_others() {
     let Some((driver, _turn)) = driver() else { return };
     driver.seed(2);
-    let (net, ids) = (net("paper", 1, SIDE), ids(1));
+    let net = net("paper", 1, SIDE);
     let gone = Arc::new(Mutex::new(None));
     let health: Health = {
         let gone = gone.clone();
         Arc::new(move || gone.lock().expect("a state").clone())
     };
+    let among = Among { health, ..among(2, 1) };
     let begin = Instant::now();
     let error = std::thread::scope(|scope| {
-        let (ids, health, net) = (&ids, &health, &net);
+        let (among, net) = (&among, &net);
         let survivor = scope.spawn(move || {
-            let mut network = Network::new(backend(0, 2, ids, health.clone()), net, 2).expect("a net");
+            let mut network = Network::new(backend(0, among), net, 2).expect("a net");
             let pixels = vec![1.0; 3 * SIDE * SIDE];
             network.train_batch(&pixels, &[1], None).expect("queued");
             let rule = UpdateRule::paper(1e-3, 2, network.parameter_table().len());
             network.update(&rule).expect("queued");
             network.score().map(drop).and_then(|()| network.parameters()).expect_err("the other is gone")
         });
-        let other = backend(1, 2, ids, health.clone());
+        let other = backend(1, among);
         std::thread::sleep(Duration::from_millis(300));
         *gone.lock().expect("a state") = Some("rank 1 ended".to_owned());
         let error = survivor.join().expect("an end");
@@ -173,12 +181,12 @@ fn a_replica_that_is_gone_ends_the_others() {
 fn replicas_take_one_batch_an_update() {
     let Some((driver, _turn)) = driver() else { return };
     driver.seed(2);
-    let (net, ids) = (net("paper", 1, SIDE), ids(1));
+    let (net, among) = (net("paper", 1, SIDE), among(2, 1));
     std::thread::scope(|scope| {
         for rank in 0..2 {
-            let (net, ids) = (&net, &ids);
+            let (net, among) = (&net, &among);
             scope.spawn(move || {
-                let backend = backend(rank, 2, ids, Arc::new(|| None));
+                let backend = backend(rank, among);
                 let mut network = Network::new(backend, net, 2).expect("a net");
                 let pixels = vec![1.0; 3 * SIDE * SIDE];
                 network.train_batch(&pixels, &[1], None).expect("a step");
@@ -195,17 +203,11 @@ fn replicas_take_one_batch_an_update() {
 fn two_replicas_on_one_device_are_refused() {
     let Some((driver, _turn)) = driver() else { return };
     driver.seed(2);
-    let ids = ids(1);
+    let among = among(2, 1);
     std::thread::scope(|scope| {
         for rank in 0..2 {
-            let ids = ids.clone();
+            let among = Among { replica: Replica { rank, count: 2 }, ..among.clone() };
             scope.spawn(move || {
-                let among = Among {
-                    replica: Replica { rank, count: 2 },
-                    ids,
-                    health: Arc::new(|| None),
-                    bucket_bytes: 0,
-                };
                 let backend = CudaBackend::new(&[1], &cache()).expect("a device");
                 let error = backend.among(&among).map(drop).expect_err("it is taken").to_string();
                 assert!(error.contains("invalid usage"), "{error}");
