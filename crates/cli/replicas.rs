@@ -95,7 +95,7 @@ pub fn run(
 ) -> anyhow::Result<Ending> {
     let (job, here) = (&prepared.job, args.together.replicas);
     let choices = args.place.choose_each(job.net.columns, world, here)?;
-    let version = nccl().map_err(|e| Refusal::new(e.to_string(), e.hint()))?;
+    let version = version()?;
     let devices = choices[0].devices();
     let word = if world.rank > 0 { Vec::new() } else { ids(devices)? };
     let (word, lifeline) =
@@ -162,6 +162,11 @@ pub fn run(
         .into_iter()
         .reduce(|first, other| first.and_then(|ending| other.map(|_| ending)))
         .unwrap_or(Ok(Ending::WasFinished))
+}
+
+/// NCCL's version, if it is there.
+pub fn version() -> anyhow::Result<String> {
+    Ok(nccl().map_err(|e| Refusal::new(e.to_string(), e.hint()))?)
 }
 
 /// New ids for the communicators, one for each device of a replica.

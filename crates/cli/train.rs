@@ -302,13 +302,14 @@ fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     say(format_args!("length       {}, {} updates", job.length, job.length.steps(batches)))?;
     say(format_args!("parameters   {} ({})", summary.parameters, size(parameters)))?;
     let world = args.together.world()?;
-    let replicas = world.count * args.together.replicas;
-    let why = if replicas == 1 {
+    let count = world.count * args.together.replicas;
+    let why = if count == 1 {
         args.place.choose(job.net.columns)?.why
     } else {
         let choices = args.place.choose_each(job.net.columns, &world, args.together.replicas)?;
+        replicas::version()?;
         let each = choices.iter().map(|choice| choice.why.as_str()).collect::<Vec<_>>().join("; ");
-        format!("{replicas} replicas of up to {} samples; here {each}", job.largest_share(replicas))
+        format!("{count} replicas of up to {} samples; here {each}", job.largest_share(count))
     };
     say(format_args!("device       {why}"))?;
     let [channels, height, width] = job.net.input;

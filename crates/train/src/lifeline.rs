@@ -67,6 +67,8 @@ impl Shared {
                     return;
                 }
                 Ok(frame) if frame.kind == Kind::Failed => return self.fail(&frame.words()),
+                // A process that was stopped and goes on is interrupted, without a signal of its own.
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                     silent += 1;
                     if silent < PARTS {

@@ -1,9 +1,10 @@
 //! Replicas as a user starts them: processes under a launcher's variables, threads of one process, and what the others do
 //! when one of them is not as it should be.
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::sync::OnceLock;
+use std::time::Duration;
 
 use crate::Libraries::{All, WithNvrtc};
 use crate::training::{distance, losses};
@@ -45,6 +46,17 @@ fn ended(child: Child) -> (i32, String) {
     (status.code().unwrap_or(-1), said)
 }
 
+/// The run of one network, six updates.
+fn alone() -> &'static Path {
+    static ALONE: OnceLock<PathBuf> = OnceLock::new();
+    ALONE.get_or_init(|| {
+        let out = fresh("alone");
+        let (code, _, err) = end(training::<&str>("cuda", &out, &[]));
+        assert_eq!(code, 0, "{err}");
+        out
+    })
+}
+
 /// The run is the same as `alone`, but for rounding.
 fn assert_near(what: &str, out: &Path, alone: &Path) {
     let (ours, theirs) = (losses(out), losses(alone));
@@ -76,9 +88,7 @@ fn assert_near(what: &str, out: &Path, alone: &Path) {
 #[test]
 fn processes_and_threads_train_as_one() {
     let Some(_) = installed("replicas") else { return };
-    let alone = fresh("alone");
-    let (code, _, err) = end(training::<&str>("cuda", &alone, &[]));
-    assert_eq!(code, 0, "{err}");
+    let alone = alone();
     for count in [2, 4] {
         let out = fresh(&format!("ranks-{count}"));
         let all: Vec<_> =
@@ -86,15 +96,15 @@ fn processes_and_threads_train_as_one() {
         assert!(all.iter().all(|(code, _)| *code == 0), "{all:?}");
         assert!(all[0].1.contains(&format!("{count} replicas summed ")), "{all:?}");
         assert!(all[1..].iter().all(|(_, said)| said.is_empty()), "only rank 0 reports: {all:?}");
-        assert_near(&format!("{count} processes"), &out, &alone);
+        assert_near(&format!("{count} processes"), &out, alone);
     }
-    for (device, replicas) in [("cuda:1,0", "2"), ("cuda:0,1,2,3", "2"), ("cuda", "2")] {
+    for (device, replicas) in [("cuda", "2"), ("cuda:1,0,3,2", "2")] {
         let out = fresh(&format!("threads-{}", device.replace([':', ','], "-")));
         let (code, said, err) = end(training(device, &out, &["--replicas", replicas]));
         assert_eq!(code, 0, "{err}");
         assert!(said.contains("2 replicas summed "), "{said}");
-        assert_eq!(said.contains("the 2 devices exchanged "), device == "cuda:0,1,2,3", "{said}");
-        assert_near(device, &out, &alone);
+        assert_eq!(said.contains("the 2 devices exchanged "), device == "cuda:1,0,3,2", "{said}");
+        assert_near(device, &out, alone);
     }
 }
 
@@ -102,9 +112,7 @@ fn processes_and_threads_train_as_one() {
 #[test]
 fn processes_of_several_replicas_under_srun() {
     let Some(_) = installed("replicas under srun") else { return };
-    let (alone, out) = (fresh("alone-again"), fresh("srun"));
-    let (code, _, err) = end(training::<&str>("cuda", &alone, &[]));
-    assert_eq!(code, 0, "{err}");
+    let out = fresh("srun");
     let port = Ranks::new(2).port.to_string();
     let start = |rank: usize| {
         let mut train = training("cuda:0,1,2,3", &out, &["--replicas", "2"]);
@@ -120,17 +128,15 @@ fn processes_of_several_replicas_under_srun() {
     let all = [0, 1].map(start).map(ended);
     assert!(all.iter().all(|(code, _)| *code == 0), "{all:?}");
     assert!(all[0].1.contains("4 replicas summed "), "{all:?}");
-    assert_near("srun", &out, &alone);
+    assert_near("srun", &out, alone());
 }
 
 /// A rank is killed in the middle; the others say so and end, and the same command goes on, with another number of ranks.
 #[test]
 fn a_rank_that_dies_ends_the_run_and_the_command_goes_on() {
     let Some(_) = installed("a rank that dies") else { return };
-    let (alone, out) = (fresh("alone-once-more"), fresh("killed-rank"));
-    let more = ["--checkpoint-every", "1", "--steps", "40"];
-    let (code, _, err) = end(training("cuda", &alone, &more));
-    assert_eq!(code, 0, "{err}");
+    let out = fresh("killed-rank");
+    let more = ["--checkpoint-every", "1"];
     let mut ranks = Ranks::new(3).start(&out, &more);
     let mut last = ranks.pop().expect("the last");
     while !out.join("last.safetensors").exists() {
@@ -139,16 +145,14 @@ fn a_rank_that_dies_ends_the_run_and_the_command_goes_on() {
     }
     last.kill().expect("a signal");
     last.wait().expect("an end");
-    let begin = Instant::now();
     for (rank, child) in ranks.into_iter().enumerate() {
         let (code, said) = ended(child);
         assert!(code == 2 && said.contains("rank 2 is gone: its process has ended"), "{rank}: {code} {said}");
         assert!(said.contains("\nhint: "), "{said}");
     }
-    assert!(begin.elapsed() < Duration::from_secs(20), "{:?}", begin.elapsed());
     let all: Vec<_> = Ranks::new(2).start(&out, &more).into_iter().map(ended).collect();
     assert!(all.iter().all(|(code, _)| *code == 0), "{all:?}");
-    assert_near("killed", &out, &alone);
+    assert_near("killed", &out, alone());
 }
 
 /// Ctrl-C at any rank stops all at the same update, with a checkpoint.
@@ -191,7 +195,6 @@ fn who_does_not_come_or_does_not_fit_is_named() {
     // A folder of its own, without the checkpoint.
     let all = pair(&[], &[], [&out, &out]);
     assert!(all.iter().all(|(code, _)| *code == 0), "{all:?}");
-    let longer = |out: &Path| std::fs::remove_file(out.join("last.safetensors"));
     let apart = fresh("apart");
     for (code, said) in pair(&[], &[], [&out, &apart]) {
         let cause =
@@ -202,7 +205,6 @@ fn who_does_not_come_or_does_not_fit_is_named() {
         );
     }
     // A failure of rank 0 alone is heard by the other: the folder is another run's.
-    longer(&out).expect("a checkpoint");
     let all = pair(&["--seed", "9"], &["--seed", "9"], [&out, &out]);
     assert!(all.iter().all(|(code, _)| *code == 2), "{all:?}");
     assert!(all[0].1.contains("holds another run: its seed is 2012, now it would be 9"), "{all:?}");
@@ -228,7 +230,7 @@ fn what_replicas_need_is_told() {
     half.env("RANK", "0");
     refused(half, "RANK is set, but LOCAL_RANK is not");
     // What NCCL finds out by itself ends the run too.
-    let mut broken = training("cuda", &out, &two);
+    let mut broken = training("cuda", &fresh("broken"), &two);
     broken.env("SHIM_NCCL_ERROR", "12").args(["--steps", "100000"]);
     refused(broken, "NCCL: remote process exited or there was a network error");
     let mut dry = training_with(All, "cuda", &out, &["--dry-run", "--replicas", "2"]);
