@@ -5,8 +5,9 @@ use std::str::FromStr;
 
 use alexnet_cpu::CpuBackend;
 pub use alexnet_cuda::Graphs;
-use alexnet_cuda::{Cache, Convolutions, CudaBackend, Precision, fastest_precision};
+use alexnet_cuda::{Among, Cache, Convolutions, CudaBackend, Precision, fastest_precision};
 use alexnet_net::Backend;
+use alexnet_train::{Local, World};
 
 use crate::messages::Refusal;
 
@@ -102,7 +103,67 @@ impl Place {
     }
 }
 
+impl Place {
+    /// As [`Place::choose`] for each of the replicas in this process of `world`.
+    pub fn choose_each(
+        &self,
+        columns: usize,
+        world: &World,
+        replicas: usize,
+    ) -> Result<Vec<Choice>, Refusal> {
+        let devices = self.device.of_process(world, replicas)?;
+        if replicas == 0 || !devices.len().is_multiple_of(replicas) {
+            let (device, count) = (&self.device, devices.len());
+            let cause = format!("--device {device}: {count} devices of this process for {replicas} replicas");
+            return Err(Refusal::new(cause, "each replica needs as many devices as the others"));
+        }
+        let of =
+            |part: &[usize]| Place { device: Device::Cuda(part.to_vec()), ..self.clone() }.choose(columns);
+        devices.chunks(devices.len() / replicas).map(of).collect()
+    }
+}
+
 impl Device {
+    /// The devices of one process of several: those of its place on the machine.
+    fn of_process(&self, world: &World, replicas: usize) -> Result<Vec<usize>, Refusal> {
+        let cause = |what: String| format!("--device {self}: {what}");
+        let named = match self {
+            Device::Cpu => {
+                let cause = cause(format!("{} replicas", world.count * replicas));
+                return Err(Refusal::new(
+                    cause,
+                    "replicas sum their gradients by NCCL, between CUDA devices",
+                ));
+            }
+            Device::Auto => &[][..],
+            Device::Cuda(named) => named,
+        };
+        let visible = alexnet_cuda::probe().map_err(|missing| {
+            Refusal::new(cause(format!("replicas need CUDA: {missing}")), missing.hint())
+        })?;
+        match (world.local, named) {
+            (Some(Local { rank, count: Some(count) }), named) if !named.is_empty() => {
+                if !named.len().is_multiple_of(count) {
+                    let cause =
+                        cause(format!("{} devices for {count} processes of this machine", named.len()));
+                    return Err(Refusal::new(cause, "name the devices of all of them, or say --device cuda"));
+                }
+                let each = named.len() / count;
+                Ok(named[rank * each..(rank + 1) * each].to_vec())
+            }
+            (_, named) if !named.is_empty() => Ok(named.to_vec()),
+            // Launchers may show each process its own devices only.
+            _ if visible == replicas => Ok((0..replicas).collect()),
+            (Some(Local { rank, .. }), _) => Ok((rank * replicas..(rank + 1) * replicas).collect()),
+            (None, _) if world.count == 1 => Ok((0..replicas).collect()),
+            (None, _) => {
+                let cause =
+                    cause(format!("{} does not say which process of its machine this is", world.launcher));
+                Err(Refusal::new(cause, "name the device of each process, such as --device cuda:1"))
+            }
+        }
+    }
+
     fn choose(
         &self,
         columns: usize,
@@ -166,24 +227,48 @@ impl Choice {
     pub fn run<W: Work>(&self, threads: usize, work: W) -> anyhow::Result<W::Done> {
         match &self.cuda {
             None => work.run(CpuBackend::new(1, threads)?),
-            Some((devices, precision, convolutions)) => {
-                let open = || -> Result<CudaBackend, alexnet_net::DeviceError> {
-                    let backend = CudaBackend::new(devices, &Cache::of_user())?;
-                    let backend = backend.with_precision(*precision).with_graphs(self.graphs);
-                    backend.with_convolutions(*convolutions)
-                };
-                let backend = open().map_err(alexnet_net::Error::from)?;
-                if *convolutions == Convolutions::Library && !backend.has_cudnn() {
-                    return Err(Refusal::new(
-                        "--convolutions cudnn: libcudnn.so.9 could not be loaded",
-                        "install cuDNN 9, put its folder on LD_LIBRARY_PATH, or use --convolutions own",
-                    )
-                    .into());
-                }
-                work.run(backend)
-            }
+            Some(cuda) => work.run(open(cuda, self.graphs)?),
         }
     }
+
+    /// What the CUDA devices multiply, in words.
+    pub fn precision(&self) -> String {
+        self.cuda.as_ref().map_or(String::new(), |(_, precision, _)| precision.to_string())
+    }
+
+    /// Number of CUDA devices.
+    pub fn devices(&self) -> usize {
+        self.cuda.as_ref().map_or(0, |(devices, ..)| devices.len())
+    }
+
+    /// As [`Choice::run`], as one of several replicas: opens the devices, meets the others, works.
+    pub fn run_among<W: Work>(&self, others: &Among, work: W) -> anyhow::Result<W::Done> {
+        let Some(cuda) = &self.cuda else {
+            return Err(Refusal::new("replicas need CUDA devices", "say --device cuda").into());
+        };
+        let backend = open(cuda, self.graphs)?.among(others);
+        let backend = backend.map_err(alexnet_net::Error::from)?;
+        work.run(backend)
+    }
+}
+
+fn open(
+    (devices, precision, convolutions): &(Vec<usize>, Precision, Convolutions),
+    graphs: Graphs,
+) -> anyhow::Result<CudaBackend> {
+    let open = || -> Result<CudaBackend, alexnet_net::DeviceError> {
+        let backend = CudaBackend::new(devices, &Cache::of_user())?;
+        backend.with_precision(*precision).with_graphs(graphs).with_convolutions(*convolutions)
+    };
+    let backend = open().map_err(alexnet_net::Error::from)?;
+    if *convolutions == Convolutions::Library && !backend.has_cudnn() {
+        return Err(Refusal::new(
+            "--convolutions cudnn: libcudnn.so.9 could not be loaded",
+            "install cuDNN 9, put its folder on LD_LIBRARY_PATH, or use --convolutions own",
+        )
+        .into());
+    }
+    Ok(backend)
 }
 
 #[cfg(test)]

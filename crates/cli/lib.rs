@@ -16,6 +16,7 @@ pub mod pca;
 pub mod profile;
 pub mod progress;
 pub mod records;
+pub mod replicas;
 pub mod sample;
 pub mod stop;
 pub mod summary;

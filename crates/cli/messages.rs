@@ -63,7 +63,7 @@ pub fn say(line: impl fmt::Display) -> anyhow::Result<()> {
 }
 
 /// The chain of causes in one line. Many errors name their cause themselves: what was said is not said again.
-fn causes(error: &anyhow::Error) -> String {
+pub(crate) fn causes(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if line.is_empty() {

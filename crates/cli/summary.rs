@@ -62,6 +62,14 @@ pub fn traffic<B: Backend>(network: &Network<B>, batch: u64) -> Option<String> {
     ))
 }
 
+/// What replicas summed; nothing for one.
+pub fn sums<B: Backend>(network: &mut Network<B>) -> Option<String> {
+    let (count, [buckets, bytes]) = (network.replica().count, network.buckets());
+    let sentence =
+        format!("{count} replicas summed {bytes} bytes of gradients an update, in {buckets} buckets each");
+    (count > 1).then_some(sentence)
+}
+
 /// How long the devices waited for the host, if they measure it.
 pub fn pauses<B: Backend>(network: &mut Network<B>) -> anyhow::Result<Option<String>> {
     let pauses = network.paused()?.filter(|[_, all]| !all.is_zero());

@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alexnet_load::{Records, SplitOf, Subset};
+use alexnet_load::{Records, SplitOf, Stages, Subset};
 use alexnet_net::{Backend, ClassName, Net, Network, Parameters};
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
 use alexnet_train::{
-    Colour, Description, Ending, Evaluation, Folder, Job, Length, LightingKind, Photos, Recipe, train,
+    Colour, Description, Ending, Evaluation, Folder, Job, Length, LightingKind, Photos, Recipe, Record,
+    Watcher, train,
 };
 use anyhow::Context;
 use clap::Parser;
@@ -19,6 +20,7 @@ use crate::input::{Check, OrderName, cores};
 use crate::messages::{Exit, Refusal, say};
 use crate::progress::size;
 use crate::records::Recorder;
+use crate::replicas::{self, Together};
 use crate::stop;
 use crate::summary;
 use crate::table::Table;
@@ -51,6 +53,9 @@ pub struct Args {
     /// auto: where the driver can (with several devices, the work between two exchanges), on: else it is an error, off: never
     #[arg(long, default_value = "auto", value_name = "WHEN")]
     pub graph: Graphs,
+    /// Who else trains
+    #[command(flatten)]
+    pub together: Together,
     /// Width and height of the network's input [default: 7/8 of the records, 224 of 256]
     #[arg(long)]
     pub crop: Option<usize>,
@@ -60,7 +65,7 @@ pub struct Args {
     /// Updates to train, instead of epochs
     #[arg(long)]
     pub steps: Option<u64>,
-    /// Samples in a batch [default: the recipe's]
+    /// Samples in a batch, over all replicas [default: the recipe's]
     #[arg(long)]
     pub batch: Option<u32>,
     /// Seed of weights, order, draws and dropout
@@ -78,7 +83,7 @@ pub struct Args {
     /// Compute threads [default: all cores]
     #[arg(long)]
     pub threads: Option<usize>,
-    /// Loader threads
+    /// Loader threads of each replica
     #[arg(long, default_value_t = 1)]
     pub loader_threads: usize,
     /// Order of the photos in an epoch [default: the recipe's, else shuffled]
@@ -122,6 +127,15 @@ pub struct Prepared {
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     alexnet_shard::catch_sigbus();
     if args.sample {
+        let world = args.together.world()?;
+        if world.count > 1 {
+            let cause = format!("--sample, started {} times by {}", world.count, world.launcher);
+            return Err(Refusal::new(
+                cause,
+                "the sample takes one process; --replicas 2 trains two copies in it",
+            )
+            .into());
+        }
         return crate::sample::run(&args);
     }
     if args.summary {
@@ -291,8 +305,17 @@ fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     say(format_args!("validation   {validation} photos"))?;
     say(format_args!("length       {}, {} updates", job.length, job.length.steps(batches)))?;
     say(format_args!("parameters   {} ({})", summary.parameters, size(parameters)))?;
-    let choice = args.place.choose(job.net.columns)?.with_graphs(args.graph)?;
-    say(format_args!("device       {}", choice.why))?;
+    let world = args.together.world()?;
+    let count = world.count * args.together.replicas;
+    let why = if count == 1 {
+        args.place.choose(job.net.columns)?.with_graphs(args.graph)?.why
+    } else {
+        let choices = args.place.choose_each(job.net.columns, &world, args.together.replicas)?;
+        replicas::version()?;
+        let each = choices.iter().map(|choice| choice.why.as_str()).collect::<Vec<_>>().join("; ");
+        format!("{count} replicas of up to {} samples; here {each}", job.largest_share(count))
+    };
+    say(format_args!("device       {why}"))?;
     let [channels, height, width] = job.net.input;
     let ring = 3 * u64::from(job.recipe.batch) * (channels * height * width * 4) as u64;
     say(format_args!(
@@ -311,6 +334,11 @@ pub fn execute(
     out: &Path,
 ) -> anyhow::Result<(Exit, Option<Evaluation>)> {
     let job = &prepared.job;
+    let world = args.together.world()?;
+    if world.count * args.together.replicas != 1 {
+        let ending = replicas::run(args, prepared, &world, data, out)?;
+        return conclude(job, out, ending, world.rank == 0);
+    }
     let choice = args.place.choose(job.net.columns)?.with_graphs(args.graph)?;
     let folder = Folder::take(out, &prepared.description)?;
     remember(&folder, job, data, &choice.why)?;
@@ -321,10 +349,26 @@ pub fn execute(
     if let Some(origin) = origin {
         watch.say(&origin);
     }
-    let ending = choice.run(threads, Training { job, parameters, folder: &folder, watch: &mut watch })?;
+    let training =
+        Training { job, parameters: &parameters, folder: &folder, watch: Some(&mut watch), replicas: 1 };
+    let ending = choice.run(threads, training)?;
+    conclude(job, out, ending, true)
+}
+
+/// Says how a run ended, if this process reports.
+fn conclude(
+    job: &Job,
+    out: &Path,
+    ending: Ending,
+    reports: bool,
+) -> anyhow::Result<(Exit, Option<Evaluation>)> {
+    let last = Folder::follow(out).last();
     match ending {
+        Ending::Finished(evaluation) if !reports => Ok((Exit::Done, evaluation)),
+        Ending::WasFinished if !reports => Ok((Exit::Done, None)),
+        Ending::Stopped if !reports => Ok((Exit::Complaints, None)),
         Ending::Finished(evaluation) => {
-            say(format_args!("trained for {}; {}", job.length, folder.last().display()))?;
+            say(format_args!("trained for {}; {}", job.length, last.display()))?;
             if let Some(e) = evaluation {
                 say(crate::evaluate::sentence(&e))?;
             }
@@ -335,29 +379,43 @@ pub fn execute(
             Ok((Exit::Done, None))
         }
         Ending::Stopped => {
-            say(format_args!("stopped; the same command goes on from {}", folder.last().display()))?;
+            say(format_args!("stopped; the same command goes on from {}", last.display()))?;
             Ok((Exit::Complaints, None))
         }
     }
 }
 
 /// The run, for any backend.
-struct Training<'a> {
-    job: &'a Job,
-    parameters: Parameters,
-    folder: &'a Folder,
-    watch: &'a mut Watch,
+pub(crate) struct Training<'a> {
+    pub job: &'a Job,
+    pub parameters: &'a Parameters,
+    pub folder: &'a Folder,
+    /// Who reports; nobody on any replica but the first.
+    pub watch: Option<&'a mut Watch>,
+    /// In the whole run.
+    pub replicas: usize,
+}
+
+/// Watches without a word.
+struct Silent;
+
+impl Watcher for Silent {
+    fn record(&mut self, _: &Record, _: Option<&Stages>) {}
+    fn step(&mut self, _: u64) {}
 }
 
 impl Work for Training<'_> {
     type Done = Ending;
 
     fn run<B: Backend>(self, backend: B) -> anyhow::Result<Ending> {
-        let Training { job, parameters, folder, watch } = self;
-        let mut network = Network::new(backend, &job.net, job.recipe.batch as usize)?;
-        network.set_parameters(&parameters)?;
+        let Training { job, parameters, folder, watch, replicas } = self;
+        let share = job.largest_share(replicas);
+        let mut network = Network::new(backend, &job.net, share)?;
+        network.set_parameters(parameters)?;
+        let stop = stop::on_interrupt();
+        let Some(watch) = watch else { return Ok(train(job, &mut network, folder, &mut Silent, stop)?) };
         let mut recorder = Recorder::new(watch, folder);
-        let ending = train(job, &mut network, folder, &mut recorder, stop::on_interrupt())?;
+        let ending = train(job, &mut network, folder, &mut recorder, stop)?;
         watch.finish();
         if let Some(sentence) = summary::pauses(&mut network)? {
             say(sentence)?;
@@ -365,7 +423,10 @@ impl Work for Training<'_> {
         if let Some(sentence) = summary::replays(&network) {
             say(sentence)?;
         }
-        if let Some(sentence) = summary::traffic(&network, u64::from(job.recipe.batch)) {
+        if let Some(sentence) = summary::traffic(&network, share as u64) {
+            say(sentence)?;
+        }
+        if let Some(sentence) = summary::sums(&mut network) {
             say(sentence)?;
         }
         Ok(ending)
@@ -374,7 +435,7 @@ impl Work for Training<'_> {
 
 /// Leaves beside the checkpoints what a person needs to repeat the run: the recipe, the data's place, and where it
 /// computed and in what, a line for each change: a run may go on on another device.
-fn remember(folder: &Folder, job: &Job, data: &Path, device: &str) -> anyhow::Result<()> {
+pub(crate) fn remember(folder: &Folder, job: &Job, data: &Path, device: &str) -> anyhow::Result<()> {
     folder.write("recipe.toml", job.recipe.to_toml().as_bytes())?;
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     folder.write("data.txt", format!("{}\n", data.display()).as_bytes())?;

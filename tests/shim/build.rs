@@ -28,7 +28,7 @@ fn kernels(folder: &Path) -> Vec<(PathBuf, Vec<String>)> {
         .collect()
 }
 
-/// The stand-in libcuda.so.1, libcublas.so.13, libcublasLt.so.13 and libcudnn.so.9, found by the tests through `SHIM_DRIVERS`.
+/// The stand-in libcuda.so.1, libcublas.so.13, libcublasLt.so.13, libcudnn.so.9 and libnccl.so.2, found by the tests through `SHIM_DRIVERS`.
 fn drivers(here: &Path, kernels: &Path, out: &Path, generated: &Path) {
     let libraries = [
         (
@@ -46,6 +46,7 @@ fn drivers(here: &Path, kernels: &Path, out: &Path, generated: &Path) {
         ("libcublas.so.13", vec!["driver/libcublas.cpp"]),
         ("libcublasLt.so.13", vec!["driver/libcublaslt.cpp"]),
         ("libcudnn.so.9", vec!["driver/libcudnn.cpp"]),
+        ("libnccl.so.2", vec!["driver/libnccl.cpp"]),
     ];
     for (name, sources) in libraries {
         let mut build = cc::Build::new();

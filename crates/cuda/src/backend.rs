@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use alexnet_net::{
     Augmentation, AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, FusedOf,
-    Gradients, HostMemory, LocalResponse, MaxPool, RawBatch, Replays, Segment, SoftmaxSlice, Weights, WithinMap,
+    Gradients, HostMemory, LocalResponse, MaxPool, RawBatch, Replays, Replicas, Segment, SoftmaxSlice,
+    Weights, WithinMap,
 };
 
 use crate::CudaBackend;
@@ -51,6 +52,10 @@ impl Backend for CudaBackend {
 
     fn exchanged_bytes(&self) -> Option<u64> {
         Some(self.devices.iter().map(|device| device.received.get()).sum())
+    }
+
+    fn replicas(&mut self) -> Option<&mut dyn Replicas<Floats>> {
+        self.among.is_some().then_some(self)
     }
 
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {

@@ -20,6 +20,7 @@ use crate::cudnn::Library;
 use crate::epilogue::Epilogues;
 use crate::graph::Lists;
 use crate::pause::Pauses;
+use crate::peers::Peers;
 use crate::plan::Direction;
 use crate::precision::{Precision, Shadow};
 use crate::profile::Span;
@@ -63,6 +64,8 @@ pub(crate) struct Device {
     pub settings: RefCell<Option<Settings>>,
     /// What cuBLAS works in.
     pub workspace: Option<Floats<u8>>,
+    /// The same device of the other replicas, if there are any.
+    pub peers: Option<Peers>,
 }
 
 /// Makes a [`DeviceError`] of any error.
@@ -122,6 +125,7 @@ impl Device {
             lists: RefCell::new(Lists::default()),
             settings: RefCell::new(None),
             workspace: None,
+            peers: None,
         };
         device.reserve_settings()?;
         device.reserve_products()?;
@@ -208,13 +212,16 @@ impl Device {
         self.context.bind_to_thread().map_err(fail())?;
         // SAFETY: the caller has this many values there; the stream is waited for before `to` can go.
         unsafe { result::memcpy_dtoh_async(to, from, self.stream.cu_stream()) }.map_err(fail())?;
-        self.stream.synchronize().map_err(fail())
+        self.wait()
     }
 
-    /// Waits until all that was asked is done.
+    /// Waits until all that was asked is done; afterwards all replicas are known to have been there, so its values can be
+    /// used.
     pub fn wait(&self) -> Result<(), DeviceError> {
         self.order()?;
-        self.stream.synchronize().map_err(failed(self.number, "synchronise"))
+        self.stream.synchronize().map_err(failed(self.number, "wait for the device"))?;
+        let link = self.peers.as_ref().map(|peers| &peers.link);
+        link.map_or(Ok(()), |link| link.check()).map_err(failed(self.number, "sum over replicas"))
     }
 
     /// Copies within the device, at once in the stream's order.

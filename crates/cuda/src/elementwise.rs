@@ -148,7 +148,8 @@ impl Device {
     }
 
     /// Changes parameters and velocities (the first two addresses) by the gradient (the third).
-    pub fn momentum_update(&self, segments: &[Segment], momentum: f32, [w, v, g]: [u64; 3]) -> Done {
+    pub fn momentum_update(&mut self, segments: &[Segment], momentum: f32, [w, v, g]: [u64; 3]) -> Done {
+        self.await_sums()?;
         let table: Vec<UpdateSegment> = segments
             .iter()
             .map(|s| UpdateSegment {

@@ -28,21 +28,26 @@ mod elementwise;
 mod epilogue;
 mod exchange;
 mod fused;
+mod gate;
 mod graph;
 mod launch;
 mod layout;
 mod maps;
+mod nccl;
 mod pause;
+mod peers;
 mod pinned;
 mod plan;
 mod precision;
 mod probe;
 mod profile;
+mod replicas;
 mod settings;
 mod shape;
 mod staging;
 mod tensor;
 mod tile;
+mod watch;
 mod work;
 
 use alexnet_net::DeviceError;
@@ -51,20 +56,27 @@ use cudnn::Library;
 use device::{Device, failed};
 use epilogue::Epilogues;
 use staging::Staging;
+use watch::Watch;
 
 pub use cache::Cache;
 pub use choice::Convolutions;
 pub use compile::{CompileError, Compiled, KERNELS, KernelFile, compile, version};
+pub use gate::Gate;
 pub use graph::Graphs;
 pub use precision::Precision;
 pub use probe::{Unavailable, fastest_precision, probe};
 pub use profile::KernelTime;
+pub use replicas::{Among, Health, NoNccl, UniqueId, nccl};
 pub use tensor::Floats;
 
 /// One or several CUDA devices. Operations are queued; only downloads and [`alexnet_net::Backend::synchronise`] wait.
 pub struct CudaBackend {
     // Before the devices: areas are freed on their streams.
     staging: Option<Staging>,
+    /// The thread that looks after the other replicas; ends before their communicators do.
+    watch: Option<Watch>,
+    /// The other replicas, if there are any.
+    among: Option<Among>,
     devices: Vec<Device>,
     fuses: bool,
 }
@@ -82,6 +94,8 @@ impl CudaBackend {
         Ok(CudaBackend {
             staging: None,
             fuses: true,
+            watch: None,
+            among: None,
             devices: ordinals.iter().enumerate().map(open).collect::<Result<_, _>>()?,
         })
     }

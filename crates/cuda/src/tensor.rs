@@ -238,6 +238,7 @@ impl Device {
 
     /// Waits for the device and copies `from[offset ..]` to the host.
     pub fn download(&mut self, from: &Floats, offset: usize, to: &mut [f32]) -> Result<(), DeviceError> {
+        self.await_sums()?;
         self.order()?;
         let end = offset + to.len();
         // What lies channels last comes first; the rest of a buffer lies as it was put there.
@@ -248,7 +249,7 @@ impl Device {
             self.fetch(from.of, whole + (offset * from.of.width()) as u64, turned)?;
         }
         self.fetch(from.of, from.at(offset + split), plain)?;
-        self.stream.synchronize().map_err(failed(self.number, "download"))
+        self.wait()
     }
 
     fn fetch(&mut self, of: Type, from: u64, to: &mut [f32]) -> Result<(), DeviceError> {

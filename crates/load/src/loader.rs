@@ -44,7 +44,7 @@ pub struct Config {
 impl Config {
     /// Bytes of one slot.
     pub fn slot_bytes(&self) -> usize {
-        self.plan.batch as usize * self.augment.sample_bytes()
+        self.plan.largest_share() * self.augment.sample_bytes()
     }
 
     /// Bytes of the whole ring: what the loader allocates.
@@ -89,7 +89,7 @@ impl<M: Memory> Loader<M> {
         let slots = config.slots.max(2);
         let (free, free_slots) = bounded(slots);
         for i in 0..slots {
-            let slot = Slot::new(memory(i), config.plan.batch as usize, config.augment.sample_bytes());
+            let slot = Slot::new(memory(i), config.plan.largest_share(), config.augment.sample_bytes());
             assert!(slot.memory.bytes().len() >= config.slot_bytes(), "lent memory is too small");
             // The channel holds `slots` slots and its receiver lives: sending cannot fail.
             let _ = free.send(slot);

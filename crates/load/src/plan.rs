@@ -107,6 +107,11 @@ impl Plan {
         self.subset.len().div_ceil(u64::from(self.batch))
     }
 
+    /// The most samples that this rank reads of a batch.
+    pub fn largest_share(&self) -> usize {
+        self.batch.div_ceil(self.rank.count) as usize
+    }
+
     /// Positions of global batch `batch` in its epoch.
     pub fn global_positions(&self, batch: u64) -> Range<u64> {
         let size = u64::from(self.batch);

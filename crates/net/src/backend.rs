@@ -18,6 +18,7 @@ use crate::operation::{
     AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
 };
 use crate::replay::Replays;
+use crate::replica::Replicas;
 use crate::update::Segment;
 use crate::views::{Gradients, Weights};
 
@@ -69,6 +70,11 @@ pub trait Backend {
 
     /// Bytes copied from device to device so far, if the backend counts them.
     fn exchanged_bytes(&self) -> Option<u64> {
+        None
+    }
+
+    /// The other replicas of a run, if there are any.
+    fn replicas(&mut self) -> Option<&mut dyn Replicas<Self::Buffer>> {
         None
     }
 

@@ -41,8 +41,7 @@ impl<B: Backend> Network<B> {
         key: Option<DropoutKey>,
     ) -> Result<(), Error> {
         if labels.is_empty() && pixels.is_empty() {
-            self.next_score(0);
-            return Ok(());
+            return self.train_nothing();
         }
         self.backend.begin_step()?;
         self.load(pixels, labels)?;
@@ -56,6 +55,7 @@ impl<B: Backend> Network<B> {
     pub fn train_loaded(&mut self, key: Option<DropoutKey>) -> Result<(), Error> {
         let sent = |network: &Self| network.backend.exchanged_bytes().unwrap_or(network.exchanged);
         let before = sent(self);
+        self.check_fresh()?;
         self.forward(Mode::Training(key))?;
         self.backward(key.is_some())?;
         self.accumulated = true;
@@ -89,6 +89,7 @@ impl<B: Backend> Network<B> {
             let start = self.clock()?;
             if self.weights_backward(number, now)? {
                 self.lap(start, number, Pass::BackwardWeights)?;
+                self.sum_gradients(number)?;
             }
             // The first step has parameters and reads the image, whose gradient nobody needs.
             if number > 0 {

@@ -160,8 +160,7 @@ impl<B: Backend> Network<B> {
     pub fn train_staged(&mut self, labels: &[u32], key: Option<DropoutKey>) -> Result<(), Error> {
         self.backend.begin_step()?;
         if self.use_staged(labels)? == 0 {
-            self.next_score(0);
-            return Ok(());
+            return self.train_nothing();
         }
         self.train_loaded(key)
     }

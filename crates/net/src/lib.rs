@@ -44,6 +44,7 @@ mod placement;
 mod preset;
 mod program;
 mod replay;
+mod replica;
 mod shape;
 mod summary;
 mod timing;
@@ -66,6 +67,7 @@ pub use operation::{
 pub use parameters::{Parameter, ParameterKind, Parameters};
 pub use placement::{ParameterRange, Placement};
 pub use replay::Replays;
+pub use replica::{BUCKET_BYTES, LostReplica, Replica, Replicas};
 pub use shape::Shape;
 pub use summary::{LayerSummary, Summary};
 pub use timing::{Pass, Timing};

@@ -15,6 +15,7 @@ use crate::layer::Net;
 use crate::parameters::{Parameter, Parameters};
 use crate::placement::Placement;
 use crate::program::{Program, Step};
+use crate::replica::{Bucket, buckets};
 use crate::timing::{Pass, Timing};
 use crate::update::UpdateRule;
 
@@ -75,6 +76,8 @@ pub struct Network<B: Backend> {
     /// Whether the gradient buffers hold a sum that no update has used yet.
     pub(crate) accumulated: bool,
     pub(crate) exchanged: u64,
+    /// Of each device, if there are other replicas.
+    pub(crate) buckets: Vec<Vec<Bucket>>,
     pub(crate) traffic: Traffic,
     /// Sizes of the batches whose scores stand in `scores`, in order, the last pass last.
     pub(crate) scored: Vec<usize>,
@@ -152,6 +155,9 @@ impl<B: Backend> Network<B> {
         let flow = [flow()?, flow()?];
         let labels =
             (0..devices).map(|device| backend.labels(device, max_batch)).collect::<Result<_, _>>()?;
+        let bytes = backend.replicas().map(|replicas| replicas.bucket_bytes());
+        let of = |device| bytes.map(|bytes| buckets(&program, &placement, device, bytes)).unwrap_or_default();
+        let buckets = (0..devices).map(of).collect();
         let scores = (0..SCORES).map(|_| backend.floats(0, 3 * max_batch)).collect::<Result<_, _>>()?;
         Ok(Network {
             backend,
@@ -162,6 +168,7 @@ impl<B: Backend> Network<B> {
             n: 0,
             accumulated: false,
             exchanged: 0,
+            buckets,
             traffic: Traffic::default(),
             scored: Vec::new(),
             timings: None,

@@ -56,6 +56,17 @@ pub enum Error {
         /// Where in the network, from the input on.
         place: String,
     },
+    /// The launcher's environment cannot be followed, or the processes do not find each other.
+    #[error("{cause}")]
+    Launch {
+        /// What is wrong, with the names and values.
+        cause: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The replicas are not where they have to be: all in the same place.
+    #[error("{0}")]
+    Apart(String),
     /// The loader failed.
     #[error(transparent)]
     Load(#[from] alexnet_load::Error),
@@ -76,6 +87,11 @@ impl Error {
                 Some("`--recipe original-2012` is a complete example, in crates/train/recipes".into())
             }
             Error::Foreign { .. } => Some("choose another --out, or give the same options as before".into()),
+            Error::Launch { hint, .. } => Some(hint.clone()),
+            Error::Apart(_) => Some(
+                "all ranks need the same --out, on a file system that all machines see, and the same program"
+                    .into(),
+            ),
             Error::Busy { .. } => Some("wait for it, or choose another --out".into()),
             Error::Diverged { .. } => {
                 Some("lower the rates of the recipe, or start from another seed".into())

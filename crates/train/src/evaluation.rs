@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use alexnet_load::{Augment, Config, Drawer, Order, Plan, Rank, Records, Subset, View};
-use alexnet_net::{Backend, BatchScore, Network};
+use alexnet_load::{Augment, Config, Drawer, Order, Plan, Records, Subset, View};
+use alexnet_net::{Backend, BatchScore, Network, Replica};
 
+use crate::agreement::{rank, summed};
 use crate::error::Error;
 use crate::feed::Feed;
 
@@ -46,7 +47,7 @@ impl Evaluation {
     }
 }
 
-/// Evaluates `network` on the centre crop of each photo. `augment` says what is subtracted; `done` is told how many
+/// Evaluates `network` on the centre crop of each photo; replicas each take a share, and all learn the result. `augment` says what is subtracted; `done` is told how many
 /// photos are behind.
 ///
 /// # Errors
@@ -66,7 +67,7 @@ pub fn evaluate<B: Backend>(
         total += batch.evaluate(network)?;
         done(total.n);
     }
-    Ok(Evaluation::of(total))
+    Ok(Evaluation::of(summed(network, total)?))
 }
 
 /// Evaluates `network` on the mean of the predictions for ten views of each photo: corners and centre, each also mirrored.
@@ -147,13 +148,15 @@ fn feed<B: Backend>(
     let [width, height] = augment.record;
     let [crop_width, crop_height] = augment.crop;
     augment.check()?;
+    // Ten views are summed by photo, and by one network alone.
+    let replica = if matches!(view, View::Centre) { network.replica() } else { Replica::ALONE };
     let config = Config {
         plan: Plan {
             seed: 0,
             subset: photos.subset,
             order: Order::Sequential,
-            batch: network.max_batch() as u32,
-            rank: Rank::ALONE,
+            batch: (network.max_batch() * replica.count) as u32,
+            rank: rank(replica),
         },
         drawer: Drawer {
             seed: 0,

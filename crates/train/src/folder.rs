@@ -42,7 +42,8 @@ pub struct Description {
 #[derive(Debug)]
 pub struct Folder {
     path: PathBuf,
-    _lock: File,
+    /// None where another rank holds it.
+    _lock: Option<File>,
 }
 
 impl Folder {
@@ -62,11 +63,16 @@ impl Folder {
             Err(fs::TryLockError::WouldBlock) => return Err(Error::Busy { path: path.to_owned() }),
             Err(fs::TryLockError::Error(source)) => return Err(Error::Io { path: lock_path, source }),
         }
-        let folder = Folder { path: path.to_owned(), _lock: lock };
+        let folder = Folder { path: path.to_owned(), _lock: Some(lock) };
         if !folder.file(DESCRIPTION).exists() {
             folder.write(DESCRIPTION, text.as_bytes())?;
         }
         Ok(folder)
+    }
+
+    /// The folder that rank 0 has taken, to read checkpoints from; nothing is written there.
+    pub fn follow(path: &Path) -> Self {
+        Folder { path: path.to_owned(), _lock: None }
     }
 
     /// The description of the run in `path`.
@@ -126,7 +132,7 @@ fn check(path: &Path, wanted: &Description) -> Result<(), Error> {
 }
 
 /// The first place where two descriptions differ, in words.
-fn difference(at: &str, found: &serde_json::Value, wanted: &serde_json::Value) -> Option<String> {
+pub(crate) fn difference(at: &str, found: &serde_json::Value, wanted: &serde_json::Value) -> Option<String> {
     use serde_json::Value::{Array, Object};
     match (found, wanted) {
         (Object(f), Object(w)) => {

@@ -2,14 +2,18 @@
 //!
 //! The loop is a pure function of the job and the state it starts from; times go to the log and the watcher only.
 //! A checkpoint is written at the end of each epoch, every [`Job::checkpoint_every`] updates, and when asked to stop.
+//!
+//! Replicas run the same loop, each on its share of every global batch. What they decide by is summed over all of them
+//! (scores, validation, whether somebody was asked to stop), so all decide alike; only the first writes and reports.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
-use alexnet_load::{Config, Drawer, Loader, Plan, Rank, Records, Stages, Subset, View};
-use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, SCORES, UpdateRule};
+use alexnet_load::{Config, Drawer, Loader, Plan, Records, Stages, Subset, View};
+use alexnet_net::{Backend, BatchScore, DropoutKey, Net, Network, Rate, Replica, SCORES, UpdateRule};
 
+use crate::agreement::{agree, all_scores, rank};
 use crate::error::Error;
 use crate::evaluation::{Evaluation, Photos, evaluate};
 use crate::feed::Feed;
@@ -69,19 +73,24 @@ pub enum Ending {
 }
 
 impl Job {
-    fn plan(&self) -> Plan {
+    fn plan(&self, replica: Replica) -> Plan {
         Plan {
             seed: self.seed,
             subset: self.subset,
             order: self.recipe.input.order,
             batch: self.recipe.batch,
-            rank: Rank::ALONE,
+            rank: rank(replica),
         }
     }
 
     /// Updates in one epoch.
     pub fn batches(&self) -> u64 {
-        self.plan().batches()
+        self.plan(Replica::ALONE).batches()
+    }
+
+    /// The most samples of a batch that one of `replicas` trains on.
+    pub fn largest_share(&self, replicas: usize) -> usize {
+        self.plan(Replica { rank: 0, count: replicas }).largest_share()
     }
 
     fn view(&self) -> View {
@@ -101,14 +110,15 @@ impl Job {
     /// # Errors
     /// The records are smaller than the network's input, or the loader cannot start.
     pub fn loader(&self, state: &State, noise: bool) -> Result<Loader, Error> {
-        Ok(Loader::new(self.records.clone(), self.loading(state, noise)?)?)
+        Ok(Loader::new(self.records.clone(), self.loading(state, noise, Replica::ALONE)?)?)
     }
 
     fn feed<B: Backend>(&self, network: &mut Network<B>, state: &State, noise: bool) -> Result<Feed, Error> {
-        Feed::new(network, self.records.clone(), self.loading(state, noise)?)
+        let config = self.loading(state, noise, network.replica())?;
+        Feed::new(network, self.records.clone(), config)
     }
 
-    fn loading(&self, state: &State, noise: bool) -> Result<Config, Error> {
+    fn loading(&self, state: &State, noise: bool, replica: Replica) -> Result<Config, Error> {
         let (record, crop) = (self.records.size(), self.crop());
         let lighting = if noise { self.colour.lighting(&self.recipe.input) } else { None };
         let augment = self.colour.augment(&self.recipe.input, record, &self.net, lighting.is_some());
@@ -117,7 +127,7 @@ impl Job {
         let vary = self.recipe.input.vary;
         let vary = (!vary.is_none()).then_some((record.map(|side| side as u32), vary));
         Ok(Config {
-            plan: self.plan(),
+            plan: self.plan(replica),
             drawer: Drawer { seed: self.seed, slack, view: self.view(), lighting, vary },
             augment,
             start: (state.epoch, state.batch),
@@ -163,11 +173,13 @@ pub fn train<B: Backend>(
 ) -> Result<Ending, Error> {
     job.recipe.fits(&job.net)?;
     network.set_label_smoothing(job.recipe.label_smoothing);
+    let first = network.replica().rank == 0;
     let mut state = Saved::restore(job, network, folder)?;
+    agree(network, &state)?;
     if state.is_over(job.length) {
         return Ok(Ending::WasFinished);
     }
-    let mut log = Log::open(&folder.file("log.jsonl"), state.step)?;
+    let mut log = if first { Some(Log::open(&folder.file("log.jsonl"), state.step)?) } else { None };
     let mut last = None;
     while !state.is_over(job.length) {
         let stages = epoch(job, network, folder, &mut state, &mut log, watcher, stop)?;
@@ -183,15 +195,22 @@ pub fn train<B: Backend>(
                 images: evaluation.images,
                 time: now(),
             };
-            log.add(&record)?;
-            watcher.record(&record, Some(&stages));
+            if let Some(log) = &mut log {
+                log.add(&record)?;
+                watcher.record(&record, Some(&stages));
+            }
             job.recipe.schedule.validated(evaluation.top1_error, &mut state.stall);
             if state.best.is_none_or(|best| evaluation.top1_error < best) {
                 state.best = Some(evaluation.top1_error);
-                Saved::write(job, network, &state, &folder.best())?;
+                if first {
+                    Saved::write(job, network, &state, &folder.best())?;
+                }
             }
         }
-        Saved::write(job, network, &state, &folder.last())?;
+        agree(network, &state)?;
+        if first {
+            Saved::write(job, network, &state, &folder.last())?;
+        }
     }
     Ok(Ending::Finished(last))
 }
@@ -205,11 +224,16 @@ fn now() -> f64 {
 const UNREAD: u64 = 10;
 const _: () = assert!(UNREAD <= SCORES as u64, "the network keeps that many scores");
 
-/// Waits for the scores of the updates up to `step` that were not read yet. A loss that is no number is found at its
-/// update, its place in the network as it is now: later, if the devices were ahead.
-fn read_scores<B: Backend>(network: &mut Network<B>, step: u64) -> Result<BatchScore, Error> {
+/// Waits for the scores of the updates up to `step` that were not read yet, of all replicas; and whether one of them was
+/// asked to stop. A loss that is no number is found at its update, its place in the network as it is now: later, if the
+/// devices were ahead.
+fn read_scores<B: Backend>(
+    network: &mut Network<B>,
+    step: u64,
+    asked: bool,
+) -> Result<(BatchScore, bool), Error> {
     let mut sum = BatchScore::default();
-    let scores = network.scores()?;
+    let (scores, stopped) = all_scores(network, asked)?;
     let first = step + 1 - scores.len() as u64;
     for (step, score) in (first..).zip(scores) {
         if !score.loss_sum.is_finite() {
@@ -218,7 +242,7 @@ fn read_scores<B: Backend>(network: &mut Network<B>, step: u64) -> Result<BatchS
         }
         sum += score;
     }
-    Ok(sum)
+    Ok((sum, stopped))
 }
 
 /// Trains to the end of the epoch or of the run. None if it was asked to stop.
@@ -227,16 +251,19 @@ fn epoch<B: Backend>(
     network: &mut Network<B>,
     folder: &Folder,
     state: &mut State,
-    log: &mut Log,
+    log: &mut Option<Log>,
     watcher: &mut dyn Watcher,
     stop: &AtomicBool,
 ) -> Result<Option<Stages>, Error> {
     let batches = job.batches();
+    let Replica { rank, count } = network.replica();
+    let (first, alone) = (rank == 0, count == 1);
     let length = job.length.epochs(batches);
     let rates = |state: &State| job.recipe.rates(state.epochs(batches), length, &state.stall);
     let mut feed = job.feed(network, state, rates(state).noise)?;
     let (mut score, mut since) = (BatchScore::default(), Instant::now());
     let mut next = feed.next(network)?;
+    network.sum_over_replicas(&mut [])?;
     while let Some(batch) = next {
         let rates = rates(state);
         let key = DropoutKey { seed: job.seed, epoch: batch.epoch, first_position: batch.first_position };
@@ -248,13 +275,22 @@ fn epoch<B: Backend>(
         let ended = state.batch == batches || state.is_over(job.length);
         // Before scores are waited for, so that the next batch travels while the devices work on this one.
         next = if ended { None } else { feed.next(network)? };
-        watcher.step(state.step);
-        let stopped = stop.load(Ordering::Relaxed);
-        let logs = state.step.is_multiple_of(job.log_every) || ended;
-        let saves = state.step.is_multiple_of(job.checkpoint_every) || stopped;
-        if logs || saves || !network.queues() || state.step.is_multiple_of(UNREAD) {
-            score += read_scores(network, state.step)?;
+        if first {
+            watcher.step(state.step);
         }
+        // Replicas stop together, where they learn of each other: at the next scores.
+        let mut stopped = stop.load(Ordering::Relaxed);
+        let logs = state.step.is_multiple_of(job.log_every) || ended;
+        let due = state.step.is_multiple_of(job.checkpoint_every);
+        let reads = logs || due || !network.queues() || state.step.is_multiple_of(UNREAD);
+        if reads || stopped && alone {
+            let (read, all) = read_scores(network, state.step, stopped)?;
+            score += read;
+            stopped = all;
+        } else {
+            stopped = false;
+        }
+        let saves = due || stopped;
         if logs {
             let record = Record::Train {
                 step: state.step,
@@ -265,14 +301,16 @@ fn epoch<B: Backend>(
                 images_per_second: score.n as f64 / since.elapsed().as_secs_f64(),
                 time: now(),
             };
-            log.add(&record)?;
-            watcher.record(&record, None);
+            if let Some(log) = log {
+                log.add(&record)?;
+                watcher.record(&record, None);
+            }
             (score, since) = (BatchScore::default(), Instant::now());
         }
         if ended {
             break;
         }
-        if saves {
+        if saves && first {
             Saved::write(job, network, state, &folder.last())?;
         }
         if stopped {

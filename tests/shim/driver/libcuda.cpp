@@ -68,17 +68,24 @@ extern "C" {
 void alx_driver_seed(uint64_t seed) { Lock l(driver_lock); queue_seed(seed); }
 uint64_t alx_driver_calls(const char* name) { Lock l(driver_lock); return calls_made[name]; }
 uint64_t alx_driver_peer_bytes() { Lock l(driver_lock); return queue_peer_bytes(); }
-// For libcublas: work that runs in its turn on a stream of the driver, perhaps several times, until `drop` takes its data.
-int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void (*drop)(void*), void* data) {
+// For libnccl: as below, but not before `may` says that others have done their part.
+int alx_driver_enqueue_when(void* stream, const char* what, bool (*may)(void*), void (*run)(void*), void (*drop)(void*),
+                            void* data) {
     Lock l(driver_lock);
     calls_made["library"]++;
     const std::shared_ptr<void> kept(data, [drop](void* data) { if (drop) drop(data); });
     Stream* s = stream_of(stream);
     if (!s) return INVALID_HANDLE;
-    return push(s, {what, {s->device->number}, [=] {
+    Work work{what, {s->device->number}, [=] {
         run(kept.get());
         return std::string();
-    }});
+    }};
+    if (may) work.may = [=] { return may(kept.get()); };
+    return push(s, std::move(work));
+}
+// For libcublas: work that runs in its turn on a stream of the driver, perhaps several times, until `drop` takes its data.
+int alx_driver_enqueue(void* stream, const char* what, void (*run)(void*), void (*drop)(void*), void* data) {
+    return alx_driver_enqueue_when(stream, what, nullptr, run, drop, data);
 }
 
 int cuInit(unsigned) {

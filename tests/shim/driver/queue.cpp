@@ -10,7 +10,7 @@ std::recursive_mutex driver_lock;
 
 namespace {
 
-std::vector<Handle> ready;
+std::vector<Handle> ready, waiting;  // `waiting` are those whose turn it is, but that must not run yet
 size_t pending = 0;
 uint64_t calls = 0, steps = 0, seed = 0, peer_bytes = 0;
 bool seeded = false;
@@ -50,6 +50,8 @@ void on_fault(int signal, siginfo_t* info, void*) {
     _exit(71);
 }
 
+void make_ready(const Handle& op) { (op->may ? waiting : ready).push_back(op); }
+
 void run(const Handle& op) {
     static bool handled = [] {
         struct sigaction action {};
@@ -73,10 +75,22 @@ void run(const Handle& op) {
     op->done = true;
     op->done_at = ++steps;
     op->run = nullptr;
+    op->may = nullptr;
     pending--;
     for (const Handle& next : op->behind)
-        if (--next->unmet == 0) ready.push_back(next);
+        if (--next->unmet == 0) make_ready(next);
     op->behind.clear();
+}
+
+// Whether anything is ready, once those that waited for others have been asked.
+bool any_ready() {
+    for (size_t i = waiting.size(); i-- > 0;)
+        if (waiting[i]->may()) {
+            ready.push_back(waiting[i]);
+            waiting[i] = waiting.back();
+            waiting.pop_back();
+        }
+    return !ready.empty();
 }
 
 void run_one() {
@@ -100,14 +114,20 @@ Handle queue_push(Work work, const std::vector<Handle>& front) {
             op->unmet++;
         }
     pending++;
-    if (op->unmet == 0) ready.push_back(op);
+    if (op->unmet == 0) make_ready(op);
     return op;
 }
 
 std::string queue_run_until(const Handle& target) {
     while (target ? !target->done : pending > 0) {
-        if (ready.empty()) std::abort();  // operations only wait for older ones, so one can always run
-        run_one();
+        if (any_ready()) {
+            run_one();
+            continue;
+        }
+        if (waiting.empty()) std::abort();  // operations only wait for older ones, so one can always run
+        driver_lock.unlock();
+        usleep(100);
+        driver_lock.lock();
     }
     return failure;
 }
@@ -117,7 +137,7 @@ uint64_t queue_peer_bytes() { return peer_bytes; }
 std::string queue_failure() { return failure; }
 
 void queue_step() {
-    if (!ready.empty()) run_one();
+    if (any_ready()) run_one();
 }
 
 void queue_seed(uint64_t to) {

@@ -14,6 +14,7 @@ struct Work {
     std::vector<int> devices;          // whose memory is readable while it runs
     std::function<std::string()> run;  // returns what went wrong, or nothing
     uint64_t peer_bytes = 0;           // that it carries from one device to another
+    std::function<bool()> may = nullptr;  // if set: whether it can run now, for what other processes and threads do
 };
 // Work that was asked for. It may run once everything in front of it is done, and nothing
 // promises that it runs any sooner: a stream's order and event waits put operations in front, nothing else does.
@@ -32,7 +33,8 @@ extern std::recursive_mutex driver_lock;
 Handle queue_push(Work work, const std::vector<Handle>& front);
 // Bytes between devices of all work queued so far.
 uint64_t queue_peer_bytes();
-// Runs operations, chosen by the seed among those that may run, until `target` is done (or all are, if null).
+// Runs operations, chosen by the seed among those that may run, until `target` is done (or all are, if null). While only
+// what others do is waited for, the lock, which must be held once, is given to other threads.
 // Returns the first failure of any operation so far, which stays: a GPU's context is lost after a fault too.
 std::string queue_run_until(const Handle& target);
 std::string queue_failure();

@@ -16,6 +16,7 @@ mod golden_nets;
 mod graph; // steps as graphs: the same bits as launches, in as few calls as they say
 mod precision; // TF32 and bfloat16 products beside float32
 mod records; //  raw records: bit for bit the loader's, in any order of the queue
+mod replicas; // gradients summed over replicas that are threads
 mod runs; //  a few steps of training, and how near two programs' have to be
 
 use alexnet_cpu::CpuBackend;
@@ -81,6 +82,7 @@ fn driver() -> Option<(&'static Driver, MutexGuard<'static, ()>)> {
         open(&drivers.join("libcublas.so.13"));
         open(&drivers.join("libcublasLt.so.13"));
         open(&drivers.join("libcudnn.so.9"));
+        open(&drivers.join("libnccl.so.2"));
         if let Some(folder) = std::env::var_os("NVRTC_DIR") {
             open(&Path::new(&folder).join("libnvrtc-builtins.so.13.0"));
             open(&Path::new(&folder).join("libnvrtc.so.13"));

@@ -4,6 +4,7 @@
 //! name, or fail with `REQUIRE_DATA=1`.
 
 mod device; //   what is missing is told, and what does not fit is refused
+mod replicas; // several networks that train together, in threads and in processes
 mod training; // the same run on the CPU and on one and two devices, and across a change of devices
 
 use std::ffi::OsStr;

@@ -5,7 +5,7 @@ use safetensors::SafeTensors;
 use crate::{end, fresh, installed, program, scratch, training};
 
 /// Losses of the updates, from a run's log.
-fn losses(run: &Path) -> Vec<f64> {
+pub fn losses(run: &Path) -> Vec<f64> {
     let log = std::fs::read_to_string(run.join("log.jsonl")).expect("a log");
     let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).expect("JSON"));
     lines
@@ -15,7 +15,7 @@ fn losses(run: &Path) -> Vec<f64> {
 }
 
 /// Largest distance of a parameter or velocity between two checkpoints, as a share of its norm.
-fn distance(a: &Path, b: &Path) -> f64 {
+pub fn distance(a: &Path, b: &Path) -> f64 {
     let [a, b] = [a, b].map(|run| std::fs::read(run.join("last.safetensors")).expect("a checkpoint"));
     let [a, b] = [&a, &b].map(|bytes| SafeTensors::deserialize(bytes).expect("a checkpoint"));
     assert_eq!(a.names().len(), b.names().len());
