@@ -12,7 +12,7 @@ use crate::CudaBackend;
 use crate::device::{Device, failed};
 use crate::pinned::Pinned;
 use crate::staging::Staging;
-use crate::tensor::{Floats, Type};
+use crate::tensor::Floats;
 use crate::{convolution, dense, exchange, graph, pause};
 
 type Done = Result<(), DeviceError>;
@@ -59,9 +59,7 @@ impl Backend for CudaBackend {
     }
 
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
-        let made = self.devices[device].floats(len, Type::F32)?;
-        self.devices[device].stale(made.address); // the memory may have been another's
-        Ok(made)
+        self.devices[device].parameters(len)
     }
 
     fn activations(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
@@ -105,10 +103,7 @@ impl Backend for CudaBackend {
     }
 
     fn prepare_records(&mut self, op: &Augmentation, n: usize) -> Done {
-        self.devices.iter().try_for_each(Device::order)?;
-        self.staging = None; // its memory first
-        self.staging = Some(Staging::new(&self.devices, op, n)?);
-        Ok(())
+        Staging::prepare(&mut self.staging, &self.devices, op, n)
     }
 
     fn stage(&mut self, batch: Box<dyn RawBatch>) -> Done {

@@ -147,6 +147,13 @@ impl Device {
         self.functions.get_key_value(name.as_str()).map(|(&name, _)| name).ok_or_else(missing)
     }
 
+    /// Float32 values for parameters, gradients or velocities.
+    pub fn parameters(&mut self, len: usize) -> Result<Floats, DeviceError> {
+        let made = self.floats(len, Type::F32)?;
+        self.stale(made.address); // the memory may have been another's
+        Ok(made)
+    }
+
     /// `len` values of a type, all zero.
     pub fn floats(&self, len: usize, of: Type) -> Result<Floats, DeviceError> {
         let made = self.zeros::<f32>((len * of.width()).div_ceil(4))?;

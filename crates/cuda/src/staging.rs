@@ -49,8 +49,21 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
+    /// As [`Staging::new`], in the place of earlier areas.
+    pub fn prepare(
+        staging: &mut Option<Staging>,
+        devices: &[Device],
+        op: &Augmentation,
+        n: usize,
+    ) -> Result<(), DeviceError> {
+        devices.iter().try_for_each(Device::order)?;
+        *staging = None; // its memory first
+        *staging = Some(Staging::new(devices, op, n)?);
+        Ok(())
+    }
+
     /// Areas for `n` records on every device.
-    pub fn new(devices: &[Device], op: &Augmentation, n: usize) -> Result<Self, DeviceError> {
+    fn new(devices: &[Device], op: &Augmentation, n: usize) -> Result<Self, DeviceError> {
         let first = devices.first().ok_or_else(|| failed(0, "stage records")("there is no device"))?;
         first.int(n * op.crop[0] * op.crop[1] * 3)?;
         let int = |value| first.int(value);
