@@ -117,11 +117,12 @@ fn both_in_one<T: Element>() {
         let sizes = || [ints([5, classes, first, count]), vec![smoothing.into()]].concat();
         let (mut spare, mut room) = (unwritten::<T>(5 * count), unwritten::<f32>(15));
         let place = std::cell::Cell::new(0u64); // where the score lies
+        let unused = spare.as_mut_ptr() as u64;
         let from = || vec![(&logits).into(), (&label).into(), (place.as_ptr() as u64).into()];
         let kernel = T::kernel("softmax_both");
         let ours = in_every_order(&kernel, Grid(5, threads, 0), &unwritten::<f32>(15), |score| {
             place.set(score.as_mut_ptr() as u64);
-            [from(), vec![(spare.as_mut_ptr() as u64).into()], sizes()].concat()
+            [from(), vec![unused.into()], sizes()].concat()
         });
         same_bits("scores", &ours, &alone);
         place.set(room.as_mut_ptr() as u64);
