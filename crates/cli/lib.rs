@@ -8,6 +8,7 @@ pub mod curves;
 pub mod device;
 pub mod evaluate;
 pub mod filters;
+mod forecast;
 pub mod initial;
 pub mod input;
 pub mod messages;

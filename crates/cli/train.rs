@@ -3,28 +3,27 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alexnet_load::{Records, SplitOf, Stages, Subset};
+use alexnet_load::{Records, SplitOf, Subset};
 use alexnet_net::{Backend, ClassName, Net, Network, Parameters};
 use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
 use alexnet_train::{
-    Colour, Description, Ending, Evaluation, Folder, Job, Length, LightingKind, Photos, Recipe, Record,
-    Watcher, train,
+    Colour, Description, Ending, Evaluation, Folder, Job, Length, LightingKind, Photos, Recipe, train,
 };
 use anyhow::Context;
 use clap::Parser;
 
 use crate::device::{Graphs, Place, Work};
+use crate::forecast::forecast;
 use crate::initial;
 use crate::input::{Check, OrderName, cores};
 use crate::messages::{Exit, Refusal, say};
-use crate::progress::size;
 use crate::records::Recorder;
 use crate::replicas::{self, Together};
 use crate::stop;
 use crate::summary;
 use crate::table::Table;
-use crate::watch::Watch;
+use crate::watch::{Silent, Watch};
 
 /// Train the AlexNet of 2012 on a packed set.
 #[derive(Parser, Clone)]
@@ -291,41 +290,6 @@ fn validation(
     Ok((subset, Some(photos), format!("{held_out} of the training photos")))
 }
 
-/// Says what a run would do and need.
-fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
-    let summary = job.net.summary()?;
-    let batches = job.batches();
-    let parameters = summary.parameters as u64 * 4;
-    say(format_args!(
-        "network      {}, {} columns, {} classes",
-        job.net.preset, job.net.columns, job.net.classes
-    ))?;
-    say(format_args!("training     {} photos, {} updates an epoch", job.subset.len(), batches))?;
-    let validation = job.validation.as_ref().map_or(0, |v| v.subset.len());
-    say(format_args!("validation   {validation} photos"))?;
-    say(format_args!("length       {}, {} updates", job.length, job.length.steps(batches)))?;
-    say(format_args!("parameters   {} ({})", summary.parameters, size(parameters)))?;
-    let world = args.together.world()?;
-    let count = world.count * args.together.replicas;
-    let why = if count == 1 {
-        args.place.choose(job.net.columns)?.with_graphs(args.graph)?.why
-    } else {
-        let choices = args.place.choose_each(job.net.columns, &world, args.together.replicas)?;
-        replicas::version()?;
-        let each = choices.iter().map(|choice| choice.why.as_str()).collect::<Vec<_>>().join("; ");
-        format!("{count} replicas of up to {} samples; here {each}", job.largest_share(count))
-    };
-    say(format_args!("device       {why}"))?;
-    let [channels, height, width] = job.net.input;
-    let ring = 3 * u64::from(job.recipe.batch) * (channels * height * width * 4) as u64;
-    say(format_args!(
-        "memory       weights, velocities, gradients {}; ring of batches {}",
-        size(3 * parameters),
-        size(ring)
-    ))?;
-    say(format_args!("checkpoints  2 of {}", size(2 * parameters)))
-}
-
 /// Trains; gives the last evaluation too.
 pub fn execute(
     args: &Args,
@@ -394,14 +358,6 @@ pub(crate) struct Training<'a> {
     pub watch: Option<&'a mut Watch>,
     /// In the whole run.
     pub replicas: usize,
-}
-
-/// Watches without a word.
-struct Silent;
-
-impl Watcher for Silent {
-    fn record(&mut self, _: &Record, _: Option<&Stages>) {}
-    fn step(&mut self, _: u64) {}
 }
 
 impl Work for Training<'_> {

@@ -55,3 +55,11 @@ impl Watcher for Watch {
         self.progress.at(step, &self.remark);
     }
 }
+
+/// Watches without a word.
+pub struct Silent;
+
+impl Watcher for Silent {
+    fn record(&mut self, _: &Record, _: Option<&Stages>) {}
+    fn step(&mut self, _: u64) {}
+}
