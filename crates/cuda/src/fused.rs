@@ -134,7 +134,7 @@ impl Fused for CudaBackend {
 }
 
 impl CudaBackend {
-    /// What [`Backend::fused`] gives.
+    /// What [`alexnet_net::Backend::fused`] gives.
     pub(crate) fn one_go(&mut self) -> Option<alexnet_net::FusedOf<'_, Self>> {
         if self.fuses { Some(self) } else { None }
     }
