@@ -2,9 +2,8 @@
 //!
 //! Each round throws the files of the set out of the page cache and reads all records by plain reads of a record each,
 //! from 16 threads; then throws them out again and lets a loader deliver one epoch, from before the set is opened until
-//! the last batch is there. Plain
-//! reads follow the disk's best case for the order: from end to end for block shuffle and sequential order, in the
-//! loader's own random order for a full shuffle.
+//! the last batch is there. Plain reads follow the disk's best case for the order: from end to end for block shuffle and
+//! sequential order, in the loader's own random order for a full shuffle.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};

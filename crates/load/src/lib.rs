@@ -74,9 +74,12 @@
 //! A record that cannot be read (a damaged file, one cut short, a worker's panic) ends the stream with an error that
 //! names file and record. For files that are mapped, programs ask for that with [`alexnet_shard::catch_sigbus`].
 //!
+//! A thread of its own asks the system for records ahead of their use, mapped or read, so that workers find them in
+//! memory and a disk has work: 512 of them, each once, in the order of their use. They wait in the page cache.
+//!
 //! No memory depends on the number of samples (but for one bit each in [`Checked`]); the ring is all that is allocated,
 //! and nothing is once it runs.
-// `augment/{lanes,stage,avx2,avx512}.rs`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
+// `augment/{lanes,picture,stage}.rs`, `augment/avx{2,512}*`, `bound.rs` and `share.rs` hold the unsafe code; the workspace denies it elsewhere.
 
 mod augment;
 mod blocks;

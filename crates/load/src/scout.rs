@@ -11,7 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, select_biased};
 
 use crate::course::Course;
 use crate::loader::Config;
@@ -76,7 +76,9 @@ impl Scout {
                 if asked >= opened + opened.min(self.batches) {
                     break;
                 }
-                if over.load(Ordering::Relaxed) || !self.ask(asked, records, config, over) {
+                let gone =
+                    over.load(Ordering::Relaxed) || stopped.try_recv() == Err(TryRecvError::Disconnected);
+                if gone || !self.ask(asked, records, config, over) {
                     return;
                 }
             }
