@@ -95,7 +95,8 @@ pub fn run(
 ) -> anyhow::Result<Ending> {
     let (job, here) = (&prepared.job, args.together.replicas);
     let choices = args.place.choose_each(job.net.columns, world, here)?;
-    let choices = choices.into_iter().map(|choice| choice.with_graphs(args.graph)).collect::<Result<Vec<_>, _>>()?;
+    let choices =
+        choices.into_iter().map(|choice| choice.with_graphs(args.graph)).collect::<Result<Vec<_>, _>>()?;
     let version = version()?;
     let devices = choices[0].devices();
     let word = if world.rank > 0 { Vec::new() } else { ids(devices)? };

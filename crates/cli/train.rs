@@ -373,18 +373,13 @@ impl Work for Training<'_> {
         let mut recorder = Recorder::new(watch, folder);
         let ending = train(job, &mut network, folder, &mut recorder, stop)?;
         watch.finish();
-        if let Some(sentence) = summary::pauses(&mut network)? {
-            say(sentence)?;
-        }
-        if let Some(sentence) = summary::replays(&network) {
-            say(sentence)?;
-        }
-        if let Some(sentence) = summary::traffic(&network, share as u64) {
-            say(sentence)?;
-        }
-        if let Some(sentence) = summary::sums(&mut network) {
-            say(sentence)?;
-        }
+        let pauses = summary::pauses(&mut network)?;
+        let rest = [
+            summary::replays(&network),
+            summary::traffic(&network, share as u64),
+            summary::sums(&mut network),
+        ];
+        pauses.into_iter().chain(rest.into_iter().flatten()).try_for_each(say)?;
         Ok(ending)
     }
 }

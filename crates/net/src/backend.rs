@@ -1,32 +1,24 @@
 //! The trait of operations: what a device must be able to do to run a net.
 //!
 //! The program ([`crate::Network`]) calls these in order, device by device. An implementation may queue them: only
-//! [`Backend::download`] and [`Backend::synchronise`] must wait, and within one device operations take effect in the
-//! order of the calls. [`Backend::gather`] and [`Backend::reduce`] are the only operations that touch several
-//! devices; they follow everything queued before them on each. No operation sees host memory except `upload`,
-//! `upload_labels` and `download`. Every result must be the same whatever the number of threads, streams or blocks:
-//! sums run in an order fixed by the shapes. What each operation computes is defined by [`crate::oracle`].
+//! [`Backend::download`] and [`Backend::synchronise`] must wait, and within one device operations take effect in the order of
+//! the calls. Only [`Backend::gather`] and [`Backend::reduce`] touch several devices; they follow everything queued before
+//! them on each. Only `upload`, `upload_labels` and `download` see host memory. Every result must be the same whatever the
+//! number of threads, streams or blocks: sums run in an order fixed by the shapes; [`crate::oracle`] defines them.
 
 use std::time::Duration;
 
-use crate::error::DeviceError;
-use crate::exchange::Exchange;
-use crate::fused::FusedOf;
-use crate::hosted;
-use crate::input::{Augmentation, HostMemory, RawBatch, no_records};
-use crate::operation::{
-    AveragePool, Convolution, Dense, Dropout, LocalResponse, MaxPool, SoftmaxSlice, WithinMap,
+use crate::input::no_records;
+use crate::{
+    Augmentation, AveragePool, Convolution, Dense, DeviceError, Dropout, Exchange, FusedOf, Gradients,
+    HostMemory, LocalResponse, MaxPool, RawBatch, Replays, Replicas, Segment, SoftmaxSlice, Weights,
+    WithinMap, hosted,
 };
-use crate::replay::Replays;
-use crate::replica::Replicas;
-use crate::update::Segment;
-use crate::views::{Gradients, Weights};
 
 type Done = Result<(), DeviceError>;
 
-/// Devices that can run a net. `device` is always below [`Backend::devices`], and buffers passed with it were made
-/// for it; they may be longer than the operation's `n` needs. No method panics on what a user can cause; a failing device
-/// says which operation failed and why.
+/// Devices that can run a net. `device` is always below [`Backend::devices`], and buffers passed with it were made for it;
+/// they may be longer than the operation's `n` needs. A failing device says which operation failed and why.
 pub trait Backend {
     /// Values on one device: f32, or what [`Backend::activations`] makes.
     type Buffer;
@@ -93,7 +85,7 @@ pub trait Backend {
     /// Room for `len` labels.
     fn labels(&mut self, device: usize, len: usize) -> Result<Self::Labels, DeviceError>;
 
-    /// Copies host values to `to[offset ..]`. The host slice may be reused at once.
+    /// Copies host values to `to[offset ..]`; the slice may be reused at once.
     fn upload(&mut self, device: usize, from: &[f32], to: &mut Self::Buffer, offset: usize) -> Done;
 
     /// Copies host labels.
@@ -120,8 +112,7 @@ pub trait Backend {
         Err(no_records())
     }
 
-    /// Queues the copy of a batch to every device, beside their work, and keeps it until the copy is done. Up to
-    /// [`crate::STAGED`] batches wait for [`Backend::augment`].
+    /// Queues the copy of a batch to every device, and keeps it until that is done; up to [`crate::STAGED`] wait.
     fn stage(&mut self, _batch: Box<dyn RawBatch>) -> Done {
         Err(no_records())
     }
@@ -131,8 +122,7 @@ pub trait Backend {
         Err(no_records())
     }
 
-    /// Called once for each operation with the largest `n` it will see, so that workspaces can be made beforehand
-    /// and no step allocates.
+    /// Called once for each operation with the largest `n` it will see, so that no step allocates.
     fn reserve_convolution(&mut self, device: usize, op: &Convolution, n: usize) -> Done;
 
     /// As [`Backend::reserve_convolution`].
@@ -354,8 +344,7 @@ pub trait Backend {
         gradient: &mut Self::Buffer,
     ) -> Done;
 
-    /// Spreads the share `smoothing` of each label evenly over all classes: takes the gradient that
-    /// [`Backend::softmax_gradient`] left from the same logits, in place.
+    /// Spreads the share `smoothing` of each label evenly over all classes, in what [`Backend::softmax_gradient`] left.
     fn smooth_labels(
         &mut self,
         device: usize,
