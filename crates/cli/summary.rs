@@ -65,8 +65,10 @@ pub fn traffic<B: Backend>(network: &Network<B>, batch: u64) -> Option<String> {
 /// What replicas summed; nothing for one.
 pub fn sums<B: Backend>(network: &mut Network<B>) -> Option<String> {
     let (count, [buckets, bytes]) = (network.replica().count, network.buckets());
+    let s = if buckets == 1 { "" } else { "s" };
     let sentence =
-        format!("{count} replicas summed {bytes} bytes of gradients an update, in {buckets} buckets each");
+        format!("{count} replicas summed {bytes} bytes of gradients an update, in {buckets} bucket{s} each");
+
     (count > 1).then_some(sentence)
 }
 
