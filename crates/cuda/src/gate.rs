@@ -2,7 +2,7 @@
 //!
 //! Freeing page-locked memory, and some ways of allocating, wait for all work of the process; so do the first steps of NCCL.
 //! A replica that waits like that while another's sum waits for it would never go on. So memory is made and freed only
-//! between two gates, and a sum that the host waits for, or the first of an epoch, comes after one. Replicas in other
+//! between two gates, and a sum that the host waits for, or the first of an update, comes after one. Replicas in other
 //! processes need none: nothing there waits for work of this one.
 
 use std::sync::{Condvar, Mutex, PoisonError};

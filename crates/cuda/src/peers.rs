@@ -28,7 +28,7 @@ pub(crate) struct Peers {
     /// The sums are done.
     summed: CudaEvent,
     /// Whether there are sums that the device's stream does not wait for yet.
-    pending: bool,
+    pub pending: bool,
     values: Floats<f64>,
 }
 

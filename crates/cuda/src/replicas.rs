@@ -111,13 +111,23 @@ impl Replicas<Floats> for CudaBackend {
         gradient: &mut Floats,
         range: Range<usize>,
     ) -> Result<(), DeviceError> {
+        if self.devices.iter().all(|device| device.peers.as_ref().is_none_or(|peers| !peers.pending)) {
+            self.meet_here()?;
+        }
         self.devices[device].sum_floats(gradient.at(range.start), range.len())
     }
 
     fn sum(&mut self, values: &mut [f64]) -> Result<(), DeviceError> {
-        if let Some(Among { gate, health, .. }) = &self.among {
-            gate.wait(health).map_err(failed(0, "sum over replicas"))?;
-        }
+        self.meet_here()?;
         self.devices[0].sum_values(values)
+    }
+}
+
+impl CudaBackend {
+    /// Waits for the replicas of this process, before the first sum of each update: none of them is left freeing page-locked
+    /// memory, between two epochs say, which waits for the others' sums while they wait for its own.
+    fn meet_here(&self) -> Result<(), DeviceError> {
+        let Some(Among { gate, health, .. }) = &self.among else { return Ok(()) };
+        gate.wait(health).map_err(failed(0, "sum over replicas"))
     }
 }
