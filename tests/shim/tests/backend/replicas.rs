@@ -141,28 +141,37 @@ fn any_order_of_the_queue_gives_replicas_the_same_bits() {
     }
 }
 
-/// A replica that is gone ends the others' waiting, with what is known of it.
+/// A replica that is gone ends the others' waiting, with what is known of it: for its sums, if it was of another process,
+/// else at the gate before them.
 #[test]
 fn a_replica_that_is_gone_ends_the_others() {
     let Some((driver, _turn)) = driver() else { return };
     driver.seed(2);
+    for here in [1, 2] {
+        waits_no_longer(here);
+    }
+}
+
+fn waits_no_longer(here: usize) {
     let net = net("paper", 1, SIDE);
     let gone = Arc::new(Mutex::new(None));
     let health: Health = {
         let gone = gone.clone();
         Arc::new(move || gone.lock().expect("a state").clone())
     };
-    let among = Among { health, ..among(2, 1) };
+    let among = Among { health, gate: Arc::new(Gate::new(here)), ..among(2, 1) };
     let begin = Instant::now();
     let error = std::thread::scope(|scope| {
         let (among, net) = (&among, &net);
         let survivor = scope.spawn(move || {
             let mut network = Network::new(backend(0, among), net, 2).expect("a net");
             let pixels = vec![1.0; 3 * SIDE * SIDE];
-            network.train_batch(&pixels, &[1], None).expect("queued");
             let rule = UpdateRule::paper(1e-3, 2, network.parameter_table().len());
-            network.update(&rule).expect("queued");
-            network.score().map(drop).and_then(|()| network.parameters()).expect_err("the other is gone")
+            let queued = network.train_batch(&pixels, &[1], None);
+            assert_eq!(queued.is_ok(), here == 1, "sums are queued unless there is a gate before them");
+            let step = queued.and_then(|()| network.update(&rule));
+            let done = step.and_then(|()| network.score()).and_then(|_| network.parameters());
+            done.expect_err("the other is gone")
         });
         let other = backend(1, among);
         std::thread::sleep(Duration::from_millis(300));
