@@ -68,7 +68,6 @@ pub fn sums<B: Backend>(network: &mut Network<B>) -> Option<String> {
     let s = if buckets == 1 { "" } else { "s" };
     let sentence =
         format!("{count} replicas summed {bytes} bytes of gradients an update, in {buckets} bucket{s} each");
-
     (count > 1).then_some(sentence)
 }
 

@@ -2,8 +2,8 @@
 //! events, and kept.
 //!
 //! The choice holds for a shape, a direction, a precision, a device and a state of our kernels; it is kept with the compiled
-//! kernels, so that later runs on the machine go the same way and give the same bits. Without cuDNN, or with [`Convolutions::Own`], nothing is
-//! measured.
+//! kernels, so that later runs on the machine go the same way and give the same bits. Without cuDNN, or with
+//! [`Convolutions::Own`], nothing is measured.
 
 use std::fmt;
 use std::str::FromStr;

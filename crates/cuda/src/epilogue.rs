@@ -15,6 +15,7 @@ use alexnet_net::{Dense, DeviceError};
 use cudarc::cublaslt::result::{self, CublasError as Failure};
 use cudarc::cublaslt::sys;
 
+use crate::cache::sources;
 use crate::dense::{Product, forward_product, gradient_product};
 use crate::device::{Device, failed};
 use crate::plan::Direction;
@@ -273,8 +274,9 @@ impl Device {
         }
         for direction in [Direction::Forward, Direction::Weights] {
             let note = format!(
-                "{}; cuBLASLt {}; {}; {}; {n}; {direction:?}; {op:?}",
+                "{}; {}; cuBLASLt {}; {}; {}; {n}; {direction:?}; {op:?}",
                 self.name,
+                sources(), // the separate way ends in kernels of ours
                 version(),
                 self.precision,
                 self.convolutions

@@ -1,9 +1,10 @@
 //! Where the replicas of one process wait for each other on the host.
 //!
 //! Freeing page-locked memory, and some ways of allocating, wait for all work of the process; so do the first steps of NCCL.
-//! A replica that waits like that while another's sum waits for it would never go on. So memory is made and freed only
-//! between two gates, and a sum that the host waits for, or the first of an update, comes after one. Replicas in other
-//! processes need none: nothing there waits for work of this one.
+//! A replica that waits like that while another's sum waits for it would never go on. So there is a gate before the first sum
+//! of each update, and before each that the host waits for: whoever makes or frees memory does it before he comes to the
+//! gate, and until then no sum is queued that needs him. Replicas in other processes need none: nothing there waits for work of
+//! this one.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;

@@ -124,8 +124,9 @@ impl Replicas<Floats> for CudaBackend {
 }
 
 impl CudaBackend {
-    /// Waits for the replicas of this process, before the first sum of each update: none of them is left freeing page-locked
-    /// memory, between two epochs say, which waits for the others' sums while they wait for its own.
+    /// Waits for the replicas of this process, before the first sum of each update: none of them is left making or freeing
+    /// page-locked memory, which waits for the others' sums while they wait for its own. Slots of the loader's ring are freed
+    /// within an epoch too, once the loader is done.
     fn meet_here(&self) -> Result<(), DeviceError> {
         let Some(Among { gate, health, .. }) = &self.among else { return Ok(()) };
         gate.wait(health).map_err(failed(0, "sum over replicas"))

@@ -42,7 +42,8 @@ pub trait Replicas<Buffer> {
     fn bucket_bytes(&self) -> usize;
 
     /// Queues the sum of `gradient[range]` over the same device of all replicas: after all that was queued on the device,
-    /// beside what is queued from here on. [`Backend::update`] and [`Backend::download`] wait for it.
+    /// beside what is queued from here on. [`Backend::update`] and [`Backend::download`] wait for it. The first of an update
+    /// waits on the host until the replicas of this process have all come to it.
     fn sum_gradient(
         &mut self,
         device: usize,
@@ -50,8 +51,7 @@ pub trait Replicas<Buffer> {
         range: Range<usize>,
     ) -> Result<(), DeviceError>;
 
-    /// Replaces host values by their sums over all replicas, the same everywhere; waits for them. Of no values it only waits,
-    /// for the replicas of this process: until all have made and freed what memory they have to.
+    /// Replaces host values by their sums over all replicas, the same everywhere; waits for them.
     fn sum(&mut self, values: &mut [f64]) -> Result<(), DeviceError>;
 }
 
@@ -88,8 +88,7 @@ impl<B: Backend> Network<B> {
         self.backend.replicas().map_or(Replica::ALONE, |replicas| replicas.replica())
     }
 
-    /// Replaces values by their sums over all replicas; waits for them. To be called, if with no values, between making or
-    /// freeing memory for records and the next training batch.
+    /// Replaces values by their sums over all replicas; waits for them.
     ///
     /// # Errors
     /// A device failed, or another replica is gone.

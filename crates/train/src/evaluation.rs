@@ -47,8 +47,8 @@ impl Evaluation {
     }
 }
 
-/// Evaluates `network` on the centre crop of each photo; replicas each take a share, and all learn the result. `augment` says what is subtracted; `done` is told how many
-/// photos are behind.
+/// Evaluates `network` on the centre crop of each photo; replicas each take a share, and all learn the result. `augment` says
+/// what is subtracted; `done` is told how many photos are behind.
 ///
 /// # Errors
 /// A photo without a label, a record that cannot be read, a device that fails.

@@ -263,7 +263,6 @@ fn epoch<B: Backend>(
     let mut feed = job.feed(network, state, rates(state).noise)?;
     let (mut score, mut since) = (BatchScore::default(), Instant::now());
     let mut next = feed.next(network)?;
-    network.sum_over_replicas(&mut [])?;
     while let Some(batch) = next {
         let rates = rates(state);
         let key = DropoutKey { seed: job.seed, epoch: batch.epoch, first_position: batch.first_position };

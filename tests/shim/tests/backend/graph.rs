@@ -346,7 +346,7 @@ fn refused_captures_are_told_and_change_nothing() {
 
 /// Launches of a step at full width, which is queued here and not run: `--ignored --nocapture launches_at_full_width`, alone.
 #[test]
-#[ignore = "it takes gigabytes and leaves hours of work in the queue"]
+#[ignore = "prints the counts of benches/runs/2026-11-24-h100; by hand, since it takes gigabytes and leaves work in the queue"]
 fn launches_at_full_width() {
     let Some((driver, _turn)) = driver() else { return };
     const CALLS: [&CStr; 3] = [c"cuLaunchKernel", c"library", c"cuMemcpyHtoDAsync"];

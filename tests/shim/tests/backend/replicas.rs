@@ -141,6 +141,41 @@ fn any_order_of_the_queue_gives_replicas_the_same_bits() {
     }
 }
 
+/// Freeing page-locked memory waits for all work of the process: for the others' sums too, unless they wait for the replica
+/// that frees. Between two updates of an epoch as well, when the loader is done and its last batches go.
+#[test]
+fn a_replica_that_frees_memory_late_is_waited_for() {
+    let Some((driver, _turn)) = driver() else { return };
+    driver.seed(2);
+    let net = net("paper", 1, SIDE);
+    let begin = Instant::now();
+    // Else the test would never end.
+    let health: Health = Arc::new(move || {
+        (begin.elapsed() > Duration::from_secs(60)).then(|| "replicas wait for each other".to_owned())
+    });
+    let among = Among { health, ..among(2, 1) };
+    std::thread::scope(|scope| {
+        for rank in 0..2 {
+            let (net, among) = (&net, &among);
+            scope.spawn(move || {
+                let mut network = Network::new(backend(rank, among), net, 2).expect("a net");
+                let (pixels, rule) =
+                    (vec![1.0; 3 * SIDE * SIDE], UpdateRule::paper(1e-3, 2, network.parameter_table().len()));
+                let mut slots: Vec<_> = (0..3).map(|_| network.host_memory(4096).expect("memory")).collect();
+                for _ in 0..3 {
+                    network.train_batch(&pixels, &[1], None).expect("a step");
+                    network.update(&rule).expect("an update");
+                    if rank == 1 {
+                        std::thread::sleep(Duration::from_millis(200)); // the other has long gone on
+                        slots.pop();
+                    }
+                    network.score().expect("a score");
+                }
+            });
+        }
+    });
+}
+
 /// A replica that is gone ends the others' waiting, with what is known of it: for its sums, if it was of another process,
 /// else at the gate before them.
 #[test]
