@@ -9,6 +9,7 @@ rule of the 2012 code, and holds losses and weights against ours. Three ways:
     $replay SHARDS OUT original 100 32 1
     $replay SHARDS OUT original 100 32 1 1 224 states | tools/replay.py OUT --states
                                                every step from our weights and velocities
+    … | tools/replay.py OUT --states --only 44 one step alone, beside float64: which layers and channels part
 
 At the recipe's own first rate (factor 1) two correct programs part within some ten steps, PyTorch with one thread and with
 two as well: one window of a max pooling whose two largest values differ in the last bit sends a gradient elsewhere, and the
@@ -159,10 +160,19 @@ def states(a, net, first):
             state.append(torch.frombuffer(bytearray(data), dtype=torch.float32).reshape(w.shape))
         return state[: len(values)], state[len(values) :]
 
+    def follow(weights, velocity):
+        with torch.no_grad():
+            for w, mine in zip(values + run.velocity, weights + velocity):
+                w.copy_(mine)
+
     for number, batch in enumerate(Batches(a.folder, net)):
         before, speed = [w.detach().clone() for w in values], [v.clone() for v in run.velocity]
-        loss = run.step(*batch)
+        if a.only in (None, number):
+            loss = run.step(*batch)
         weights, velocity = ours()
+        if a.only is not None and a.only != number:
+            follow(weights, velocity)
+            continue
         with torch.no_grad():
             off = {
                 "loss": abs(loss / batch[0]["loss"] - 1),
@@ -172,7 +182,7 @@ def states(a, net, first):
                 "step": distance(weights, values) / distance(weights, before),
             }
         note = ""
-        if not off["step"] <= a.limit:
+        if a.only is not None or not off["step"] <= a.limit:
             with torch.no_grad():
                 for (_, w), v, start, pace in zip(exact.parameters, exact.velocity, before, speed):
                     w.copy_(start)
@@ -184,19 +194,34 @@ def states(a, net, first):
             note = f"; from float64 ours {mine:.1e}, PyTorch's float32 {theirs:.1e}"
             if not mine <= a.limit:
                 parted.append(number)
-        with torch.no_grad():
-            for w, mine in zip(values + run.velocity, weights + velocity):
-                w.copy_(mine)
         worst = {what: max(worst[what], off[what]) for what in off}
         bad += [f"{what} of step {number}" for what in ("loss", "parameters") if not off[what] <= 1e-3]
         if a.each or note:
             apart = ", ".join(f"{what} {x:.1e}" for what, x in off.items())
             print(f"step {number} ({loss:.6f}): {apart} apart{note}", flush=True)
+        if number == a.only:
+            part(exact, weights, values, before)
+            return bad
+        follow(weights, velocity)
     print(f"{number + 1} steps, each from our state: at most " + ", ".join(f"{what} {x:.1e}" for what, x in worst.items()) + " apart")
     print(f"steps in which ours is not within {a.limit:g} of float64: {parted or 'none'}")
     if 20 * len(parted) > number + 1:
         bad.append(f"{len(parted)} steps from float64")
     return bad
+
+
+def part(exact, ours, float32, before):
+    """Prints how far each layer's step is from float64's, ours and PyTorch's, and in which channels' biases ours differs."""
+    with torch.no_grad():
+        for i, (name, truth) in enumerate(exact.parameters):
+            moved = norm([truth.float() - before[i]])
+            mine, theirs = (distance([x[i]], [truth.float()]) / moved for x in (ours, float32))
+            line = f"{name:<16} ours {mine:.1e}, PyTorch's float32 {theirs:.1e} of the step"
+            if name.endswith("bias"):
+                apart = (ours[i] - truth.float()).abs()
+                most = apart.topk(min(3, len(apart))).indices.tolist()
+                line += "; most apart " + ", ".join(f"{c}: {apart[c] / moved:.1e}" for c in most)
+            print(line)
 
 
 def chaos(a, net, first):
@@ -217,6 +242,7 @@ def main():
     p.add_argument("--double", action="store_true", help="float64 in PyTorch when running freely")
     p.add_argument("--each", action="store_true", help="print every step")
     p.add_argument("--states", action="store_true", help="judge each step from our states on standard input")
+    p.add_argument("--only", type=int, metavar="STEP", help="with --states: only this step, layer by layer beside float64")
     p.add_argument("--limit", type=float, default=1e-3, help="with --states: how far a step may be before float64 is asked")
     p.add_argument("--chaos", type=int, metavar="STEPS", help="PyTorch beside itself for so many steps")
     a = p.parse_args()
@@ -225,7 +251,7 @@ def main():
     bad = (chaos if a.chaos else states if a.states else free)(a, net, first)
     if bad:
         sys.exit(f"too far apart: {', '.join(bad)}")
-    if not a.chaos:
+    if not a.chaos and a.only is None:
         print("the same training")
 
 

@@ -4,6 +4,8 @@
 //! A few rows by a few vectors of the result stay in registers while the sum runs; every sum goes through its terms in
 //! order, whatever its neighbours in registers are.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
 use super::panels::PANEL;
@@ -61,8 +63,7 @@ impl WithSimd for Forward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        // Registers: rows · 3 sums, 3 vectors and a factor.
-        if S::F32_LANES == 16 { forward::<S, 8>(simd, self) } else { forward::<S, 4>(simd, self) }
+        forward(simd, self);
     }
 }
 
@@ -71,12 +72,19 @@ impl WithSimd for Backward<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        if S::F32_LANES == 16 { backward::<S, 8>(simd, self) } else { backward::<S, 4>(simd, self) }
+        backward(simd, self);
     }
 }
 
+/// Whether there are registers for 8 rows by 3 vectors of sums (32 of them, with AVX-512); else 6 by 2 leave one of 16 free. With
+/// 4 by 3 none is free, and a sum that spills waits for its own store at every step, which takes twice as long.
 #[inline(always)]
-fn forward<S: Simd, const R: usize>(simd: S, product: Forward) {
+fn many_registers<S: Simd>() -> bool {
+    S::F32_LANES == 16
+}
+
+#[inline(always)]
+fn forward<S: Simd>(simd: S, product: Forward) {
     let Forward { sizes, v, u, m } = product;
     let Sizes { tiles, used, inputs, outputs } = sizes;
     let columns = outputs * vectors::<S>();
@@ -86,11 +94,16 @@ fn forward<S: Simd, const R: usize>(simd: S, product: Forward) {
         let u = &u[point * inputs * PANEL * PANEL..];
         let mut column = 0;
         while column < columns {
-            let block = Columns { u, inputs, first: column, tiles, used };
+            let block = Columns { u, inputs, first: column, tiles };
             column += match columns - column {
-                1 => block.forward::<S, R, 1>(simd, v, m),
-                2 | 4 => block.forward::<S, R, 2>(simd, v, m),
-                _ => block.forward::<S, R, 3>(simd, v, m),
+                _ if !many_registers::<S>() => {
+                    let rest = used - used % 6;
+                    block.forward::<S, 6, 2>(simd, v, 0..rest, m);
+                    block.forward::<S, 2, 2>(simd, v, rest..used, m)
+                }
+                1 => block.forward::<S, 8, 1>(simd, v, 0..used, m),
+                2 | 4 => block.forward::<S, 8, 2>(simd, v, 0..used, m),
+                _ => block.forward::<S, 8, 3>(simd, v, 0..used, m),
             };
         }
     }
@@ -103,14 +116,19 @@ struct Columns<'a> {
     inputs: usize,
     first: usize,
     tiles: usize,
-    used: usize,
 }
 
 impl Columns<'_> {
-    /// All tiles of C vectors; gives C.
+    /// C vectors of these tiles, R at a time; gives C.
     #[inline(always)]
-    fn forward<S: Simd, const R: usize, const C: usize>(self, simd: S, v: &[f32], m: &mut [f32]) -> usize {
-        let Columns { u, inputs, first, tiles, used } = self;
+    fn forward<S: Simd, const R: usize, const C: usize>(
+        self,
+        simd: S,
+        v: &[f32],
+        rows: Range<usize>,
+        m: &mut [f32],
+    ) -> usize {
+        let Columns { u, inputs, first, tiles } = self;
         let w = vectors::<S>();
         let v = v.as_chunks::<PANEL>().0;
         let m = S::as_mut_simd_f32s(m).0;
@@ -119,7 +137,7 @@ impl Columns<'_> {
         for (c, start) in starts.iter_mut().enumerate() {
             *start = (first + c) / w * SQUARE * inputs * PANEL * w + (first + c) % w;
         }
-        for row in (0..used).step_by(R) {
+        for row in rows.step_by(R) {
             let mut sums = [[simd.splat_f32s(0.0); C]; R];
             for panel in 0..inputs {
                 let rows = &v[panel * tiles + row..][..R];
@@ -152,7 +170,7 @@ impl Columns<'_> {
 }
 
 #[inline(always)]
-fn backward<S: Simd, const R: usize>(simd: S, product: Backward) {
+fn backward<S: Simd>(simd: S, product: Backward) {
     let Backward { sizes, v, d, u } = product;
     let Sizes { tiles, inputs, outputs, .. } = sizes;
     let columns = outputs * vectors::<S>();
@@ -163,21 +181,26 @@ fn backward<S: Simd, const R: usize>(simd: S, product: Backward) {
         while column < columns {
             let at = (point, column);
             column += match columns - column {
-                1 => gather::<S, R, 1>(simd, sizes, at, v, d, u),
-                2 | 4 => gather::<S, R, 2>(simd, sizes, at, v, d, u),
-                _ => gather::<S, R, 3>(simd, sizes, at, v, d, u),
+                _ if !many_registers::<S>() => {
+                    gather::<S, 6, 2>(simd, sizes, at, 0..12, v, d, u);
+                    gather::<S, 4, 2>(simd, sizes, at, 12..PANEL, v, d, u)
+                }
+                1 => gather::<S, 8, 1>(simd, sizes, at, 0..PANEL, v, d, u),
+                2 | 4 => gather::<S, 8, 2>(simd, sizes, at, 0..PANEL, v, d, u),
+                _ => gather::<S, 8, 3>(simd, sizes, at, 0..PANEL, v, d, u),
             };
         }
     }
 }
 
-/// Adds all inputs' products with C vectors of outputs, each block of tiles summed for itself first, which keeps the
-/// rounding of long sums down; gives C.
+/// Adds the products of `lanes` of all panels of inputs, R lanes at a time, with C vectors of outputs; each block of tiles is summed
+/// for itself first, which keeps the rounding of long sums down; gives C.
 #[inline(always)]
 fn gather<S: Simd, const R: usize, const C: usize>(
     simd: S,
     Sizes { tiles, used, inputs, .. }: Sizes,
     (point, first): (usize, usize),
+    lanes: Range<usize>,
     v: &[f32],
     d: &[f32],
     u: &mut [f32],
@@ -193,7 +216,7 @@ fn gather<S: Simd, const R: usize, const C: usize>(
         *start = (panel * SQUARE + point) * inputs * PANEL * w + part;
     }
     for (panel, v) in v.as_chunks::<PANEL>().0.chunks_exact(tiles).enumerate() {
-        for lane in (0..PANEL).step_by(R) {
+        for lane in lanes.clone().step_by(R) {
             let row = |r: usize| (panel * PANEL + lane + r) * w;
             let mut sums = [[simd.splat_f32s(0.0); C]; R];
             for (tile, v) in v[..used].iter().enumerate() {
