@@ -7,7 +7,7 @@ use std::fs;
 
 use alexnet_rng::{Purpose, Stream};
 
-use crate::program::{archives, contents, packing, real_data, run, scratch, shards};
+use crate::program::{archives, contents, packing, real_data, run, run_unread, scratch, shards};
 
 #[test]
 fn a_packed_set_tells_what_is_in_it() {
@@ -37,6 +37,22 @@ fn a_complete_folder_is_left_alone() {
     assert!(said.out.contains("complete"), "{said:?}");
     run("imagenet-pack", packing(shards(), &["--shard-records", "16"])).refuses("recipe");
     assert!(contents(shards()) == before);
+}
+
+/// `imagenet-pack … | head -1` packs all the same, and `verify` still tells by its exit code.
+#[test]
+fn a_closed_pipe_ends_no_work() {
+    let out = scratch().join("closed-pipe");
+    let _ = fs::remove_dir_all(&out);
+    assert_eq!(run_unread("imagenet-pack", packing(&out, &["--shard-records", "32"])), Some(0));
+    assert!(contents(&out) == contents(shards()));
+    assert_eq!(run_unread("imagenet-pack", args!["verify", &out]), Some(0));
+    let shard = out.join("train-00000.shard");
+    let mut bytes = fs::read(&shard).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&shard, bytes).unwrap();
+    assert_eq!(run_unread("imagenet-pack", args!["verify", &out]), Some(1));
 }
 
 #[test]

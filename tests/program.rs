@@ -77,6 +77,19 @@ pub fn start<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) 
         .unwrap_or_else(|e| panic!("{program}: {e}"))
 }
 
+/// Runs a program to its exit code; nobody reads what it prints.
+pub fn run_unread<S: AsRef<OsStr>>(program: &str, args: impl IntoIterator<Item = S>) -> Option<i32> {
+    let mut child = Command::new(path_of(program))
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|e| panic!("{program}: {e}"));
+    drop(child.stdout.take());
+    child.wait().unwrap_or_else(|e| panic!("{program}: {e}")).code()
+}
+
 /// Arguments from strings and paths.
 #[macro_export]
 macro_rules! args {

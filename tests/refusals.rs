@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::program::{archives, contents, run, scratch, shards};
+use crate::program::{archives, contents, packing, run, scratch, shards};
 
 #[test]
 fn paths_that_are_not_there() {
@@ -41,6 +41,13 @@ fn archives_that_are_none() {
     builder.finish().unwrap();
     drop(builder);
     run("imagenet-pack", args!["--train", &a.train, "--devkit", &devkit, "--out", &out]).refuses("meta.mat");
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_selection_of_nothing() {
+    let out = scratch().join("refused-nothing");
+    run("imagenet-pack", packing(&out, &["--limit", "0"])).refuses("a limit of 0");
     assert!(!out.exists());
 }
 

@@ -4,6 +4,17 @@ use std::fs;
 
 use crate::program::{run, scratch};
 
+/// The sample's network and recipe are its own: an ablation of them must not seem to have been run.
+#[test]
+fn what_the_sample_would_not_heed_is_refused() {
+    let out = scratch().join("sample-refused");
+    for more in [["--without", "lighting"], ["--batch", "64"], ["--net", "paper"], ["--recipe", "modern"]] {
+        let said = run("train", args!["--sample", "--out", &out, more[0], more[1]]).ends(2);
+        assert!(said.err.contains("cannot be used with") && said.err.contains(more[0]), "{said:?}");
+    }
+    assert!(!out.exists());
+}
+
 /// At least 90 % of the held-out photos are recognised. (What a linear model reaches on the same photos is the
 /// business of `datasets/tests`: under 50 %.)
 #[test]

@@ -139,6 +139,29 @@ fn part_of_the_training_photos_is_held_out_where_there_is_no_val() {
     run("train", args).ends(0);
     let log = fs::read_to_string(out.join("log.jsonl")).unwrap();
     assert!(log.contains("\"images\":30"), "{log}");
+    let held_out = |share| args!["--data", &packed, "--out", fresh("train-none-left"), "--hold-out", share];
+    run("train", held_out("0.999")).refuses("none of 120 photos");
+    run("train", held_out("1.5")).refuses("--hold-out 1.5");
+    // Rates that wait for validation to stall wait in vain.
+    let out = fresh("train-in-vain");
+    let args = args![
+        "--data",
+        &packed,
+        "--out",
+        &out,
+        "--net",
+        "paper",
+        "--narrow",
+        "8",
+        "--crop",
+        "56",
+        "--steps",
+        "1",
+        "--hold-out",
+        "0"
+    ];
+    let said = run("train", args).ends(0);
+    assert!(said.err.contains("nothing is held out"), "{said:?}");
 }
 
 #[test]
@@ -149,6 +172,12 @@ fn a_dry_run_counts_and_writes_nothing() {
         said.out.contains("120 photos, 4 updates an epoch") && said.out.contains("91 epochs"),
         "{said:?}"
     );
+    assert!(said.out.contains("of 3×56×56"), "{said:?}");
+    // The net of figure 1 sees whole records, the others seven eighths.
+    for (net, input) in [("cifar", "3×64×64"), ("paper", "3×56×56")] {
+        let said = run("train", args!["--data", shards(), "--net", net, "--dry-run"]).ends(0);
+        assert!(said.out.contains(input), "{net}: {said:?}");
+    }
     assert!(!out.exists());
 }
 

@@ -124,7 +124,7 @@ def free(a, net, first):
         theirs = module(net, first)(torch.from_numpy(batches.pixels[:n].copy())).numpy()
     off = np.abs(ours - theirs).max() / np.abs(ours).max()
     print(f"logits at test: largest difference {off:.1e} of the largest logit")
-    if off > 1e-4:
+    if not off <= 1e-4:
         bad.append("logits")
     single = Trained(net, first)
     exact = Trained(net, first, torch.float64) if a.double else single
@@ -138,7 +138,7 @@ def free(a, net, first):
             print(f"step {number}: {truth:.6f}; ours {apart[-1][0]:.1e}{beside} apart", flush=True)
 
     def judge(what, ours, float32):
-        if ours > (max(1e-3, 2 * float32) if a.double else 1e-3):
+        if not ours <= (max(1e-3, 2 * float32) if a.double else 1e-3):
             bad.append(what)
         return f"ours {ours:.1e}, PyTorch's float32 {float32:.1e} from its float64" if a.double else f"{ours:.1e} apart"
 

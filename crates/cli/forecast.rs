@@ -12,8 +12,9 @@ pub(crate) fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     let summary = job.net.summary()?;
     let batches = job.batches();
     let parameters = summary.parameters as u64 * 4;
+    let [channels, height, width] = job.net.input;
     say(format_args!(
-        "network      {}, {} columns, {} classes",
+        "network      {}, {} columns, {} classes, of {channels}×{height}×{width}",
         job.net.preset, job.net.columns, job.net.classes
     ))?;
     say(format_args!("training     {} photos, {} updates an epoch", job.subset.len(), batches))?;
@@ -32,7 +33,6 @@ pub(crate) fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
         format!("{count} replicas of up to {} samples; here {each}", job.largest_share(count))
     };
     say(format_args!("device       {why}"))?;
-    let [channels, height, width] = job.net.input;
     let ring = 3 * (job.largest_share(count) * channels * height * width * 4) as u64;
     say(format_args!(
         "memory       weights, velocities, gradients {}; ring of batches {}",

@@ -5,7 +5,8 @@
 
 pub mod bench;
 pub mod curves;
-pub mod device;
+pub mod data;
+mod device;
 pub mod evaluate;
 pub mod filters;
 mod forecast;

@@ -1,7 +1,8 @@
 //! How a program ends and what it says then.
 //!
 //! Exit codes: 0 done, 1 done with complaints, 2 could not. An error is one line with its chain of causes, then
-//! `hint:` with what to do. A reader that closes the pipe ends a program quietly.
+//! `hint:` with what to do. A reader that closes the pipe ends a listing
+//! quietly; work goes on.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -56,10 +57,12 @@ pub fn conclude(name: &str, run: impl FnOnce() -> anyhow::Result<Exit>) -> ExitC
     }
 }
 
-/// Prints a line on standard output; a closed pipe is an error that [`conclude`] takes for a good end.
+/// Prints a line on standard output. Where nobody reads it any more the work goes on all the same, to its own exit code.
 pub fn say(line: impl fmt::Display) -> anyhow::Result<()> {
-    writeln!(io::stdout().lock(), "{line}")?;
-    Ok(())
+    match writeln!(io::stdout().lock(), "{line}") {
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// The chain of causes in one line. Many errors name their cause themselves: what was said is not said again.

@@ -41,7 +41,7 @@ pub struct Args {
 
 /// Runs the program.
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let set = ShardSet::open(&args.shards, Access::Map)?;
+    let set = ShardSet::open(&args.shards, Access::Read)?;
     let Some(split) = set.split(Split::Train).filter(|s| !s.is_empty()) else {
         let cause = format!("{} has no training photos", args.shards.display());
         return Err(Refusal::new(cause, "pack a set with --train").into());

@@ -1,7 +1,7 @@
 //! Progress of long work: a bar with rate and time left on a terminal, a plain line every few seconds otherwise.
 
 use std::io::{IsTerminal, Write};
-use std::sync::Mutex;
+use std::sync::{Mutex, Once};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressState, ProgressStyle};
@@ -11,7 +11,7 @@ const PLAIN_EVERY: Duration = Duration::from_secs(5);
 
 /// Shows how far a job is, on standard error.
 pub struct Progress {
-    bar: Option<ProgressBar>,
+    bar: Option<(ProgressBar, Once)>,
     plain: Option<Mutex<Plain>>,
 }
 
@@ -19,8 +19,29 @@ struct Plain {
     label: String,
     unit: &'static str,
     total: u64,
-    start: Instant,
+    /// When the first report came, and how much was done then: by an earlier process, or in preparing.
+    first: Option<(Instant, u64)>,
     last: Instant,
+}
+
+impl Plain {
+    /// The line to be written now, if it is time for one.
+    fn report(&mut self, now: Instant, done: u64, remark: &str) -> Option<String> {
+        let (start, before) = *self.first.get_or_insert((now, done));
+        if now - self.last < PLAIN_EVERY || now == start {
+            return None;
+        }
+        self.last = now;
+        let rate = done.saturating_sub(before) as f64 / (now - start).as_secs_f64();
+        let left = self.total.saturating_sub(done) as f64 / rate;
+        let left =
+            if rate > 0.0 { format!("{} left", clock(left)) } else { "time left not known yet".to_owned() };
+        let comma = if remark.is_empty() { "" } else { ", " };
+        Some(format!(
+            "{}: {done}/{} {}, {rate:.0}/s, {left}{comma}{remark}",
+            self.label, self.total, self.unit
+        ))
+    }
 }
 
 impl Progress {
@@ -30,8 +51,7 @@ impl Progress {
             return Progress { bar: None, plain: None };
         }
         if !std::io::stderr().is_terminal() {
-            let now = Instant::now();
-            let plain = Plain { label: label.to_owned(), unit, total, start: now, last: now };
+            let plain = Plain { label: label.to_owned(), unit, total, first: None, last: Instant::now() };
             return Progress { bar: None, plain: Some(Mutex::new(plain)) };
         }
         let template = format!(
@@ -42,39 +62,28 @@ impl Progress {
         let bar = ProgressBar::new(total)
             .with_style(style.with_key("rate", rate).progress_chars("━╸─"))
             .with_prefix(label.to_owned());
-        Progress { bar: Some(bar), plain: None }
+        Progress { bar: Some((bar, Once::new())), plain: None }
     }
 
-    /// Says that `done` things are done, with a remark (loss, sizes) if there is one.
+    /// Says that `done` things are done, with a remark (loss, sizes) if there is one. What was done at the first report counts for
+    /// neither the rate nor the time left.
     pub fn at(&self, done: u64, remark: &str) {
-        if let Some(bar) = &self.bar {
+        if let Some((bar, first)) = &self.bar {
             bar.set_position(done);
+            first.call_once(|| bar.reset_eta());
             bar.set_message(remark.to_owned());
         }
         let Some(plain) = &self.plain else { return };
         let Ok(mut plain) = plain.lock() else { return };
-        if plain.last.elapsed() < PLAIN_EVERY {
-            return;
+        if let Some(line) = plain.report(Instant::now(), done, remark) {
+            let _ = writeln!(std::io::stderr(), "{line}");
         }
-        plain.last = Instant::now();
-        let seconds = plain.start.elapsed().as_secs_f64();
-        let rate = done as f64 / seconds;
-        let left = if rate > 0.0 { (plain.total.saturating_sub(done)) as f64 / rate } else { 0.0 };
-        let _ = writeln!(
-            std::io::stderr(),
-            "{}: {done}/{} {}, {rate:.0}/s, {} left{}{remark}",
-            plain.label,
-            plain.total,
-            plain.unit,
-            clock(left),
-            if remark.is_empty() { "" } else { ", " },
-        );
     }
 
     /// Prints a line without disturbing the bar.
     pub fn line(&self, text: &str) {
         match &self.bar {
-            Some(bar) => bar.println(text),
+            Some((bar, _)) => bar.println(text),
             None if self.plain.is_some() => {
                 let _ = writeln!(std::io::stderr(), "{text}");
             }
@@ -84,7 +93,7 @@ impl Progress {
 
     /// Takes the bar away.
     pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
+        if let Some((bar, _)) = &self.bar {
             bar.finish_and_clear();
         }
     }
@@ -114,5 +123,20 @@ pub fn size(bytes: u64) -> String {
         b if b >= 1e6 => format!("{:.1} MB", b / 1e6),
         b if b >= 1e3 => format!("{:.1} kB", b / 1e3),
         b => format!("{b} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_earlier_process_did_is_not_in_the_rate() {
+        let start = Instant::now() - Duration::from_secs(10);
+        let mut plain =
+            Plain { label: "training".into(), unit: "updates", total: 900_000, first: None, last: start };
+        assert_eq!(plain.report(start, 500_001, ""), None, "there is no rate yet");
+        let line = plain.report(start + Duration::from_secs(10), 500_041, "").expect("it is time for a line");
+        assert_eq!(line, "training: 500041/900000 updates, 4/s, 27 h 46 min left");
     }
 }

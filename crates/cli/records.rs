@@ -48,4 +48,8 @@ impl Watcher for Recorder<'_> {
     fn step(&mut self, step: u64) {
         self.watch.step(step);
     }
+
+    fn validating(&mut self, done: u64, photos: u64) {
+        self.watch.validating(done, photos);
+    }
 }

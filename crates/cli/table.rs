@@ -89,6 +89,12 @@ impl Table {
         }
     }
 
+    /// The network's input for records of so many pixels a side, where none is asked for: 7/8 of them, as 224 of 256; the cifar net
+    /// sees whole records.
+    pub fn usual_crop(&self, side: usize) -> usize {
+        if self.net == "cifar" { side } else { side * 7 / 8 }
+    }
+
     /// The network for records that are cropped to `crop` pixels; none given leaves the preset's own input.
     pub fn net(&self, classes: usize, crop: Option<usize>) -> anyhow::Result<Net> {
         let full = Net::preset(&self.net, self.columns(), classes)?;

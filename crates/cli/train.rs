@@ -3,16 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use alexnet_load::{Records, SplitOf, Subset};
+use alexnet_load::SplitOf;
 use alexnet_net::{Backend, ClassName, Net, Network, Parameters};
-use alexnet_pack::pca::Statistics;
 use alexnet_shard::{Access, ShardSet, Split};
-use alexnet_train::{
-    Colour, Description, Ending, Evaluation, Folder, Job, Length, LightingKind, Photos, Recipe, train,
-};
+use alexnet_train::{Colour, Description, Ending, Evaluation, Folder, Job, Length, Recipe, train};
 use anyhow::Context;
 use clap::Parser;
 
+use crate::data::{colour, validation};
 use crate::device::{Graphs, Place, Work};
 use crate::forecast::forecast;
 use crate::initial;
@@ -25,6 +23,24 @@ use crate::summary;
 use crate::table::Table;
 use crate::watch::{Silent, Watch};
 
+/// Options that the sample's own network and recipe leave no choice in.
+const SETTLED_BY_SAMPLE: [&str; 14] = [
+    "data",
+    "summary",
+    "profile",
+    "dry_run",
+    "net",
+    "narrow",
+    "without",
+    "without_layer",
+    "activation",
+    "recipe",
+    "batch",
+    "order",
+    "crop",
+    "log_every",
+];
+
 /// Train the AlexNet of 2012 on a packed set.
 #[derive(Parser, Clone)]
 #[command(name = "train", version, args_override_self = true)]
@@ -36,7 +52,7 @@ pub struct Args {
     #[arg(long, required_unless_present_any = ["sample", "summary", "profile", "dry_run"])]
     pub out: Option<PathBuf>,
     /// Generate the built-in sample, pack it, train a narrow network on it and evaluate that
-    #[arg(long, conflicts_with_all = ["data", "summary", "dry_run"])]
+    #[arg(long, conflicts_with_all = SETTLED_BY_SAMPLE)]
     pub sample: bool,
     /// The network
     #[command(flatten)]
@@ -55,7 +71,7 @@ pub struct Args {
     /// Who else trains
     #[command(flatten)]
     pub together: Together,
-    /// Width and height of the network's input [default: 7/8 of the records, 224 of 256]
+    /// Width and height of the network's input [default: 7/8 of the records, 224 of 256; the whole record for cifar]
     #[arg(long)]
     pub crop: Option<usize>,
     /// Epochs to train [default: the recipe's]
@@ -180,7 +196,7 @@ pub fn prepare(
     let records = Arc::new(SplitOf::new(set.clone(), Split::Train)?);
     let split = records.split();
     let side = split.width().min(split.height());
-    let crop = args.crop.unwrap_or(side * 7 / 8);
+    let crop = args.crop.unwrap_or_else(|| args.table.usual_crop(side));
     if crop == 0 || crop > side {
         let hint = format!("the set's records are {}×{}", split.width(), split.height());
         return Err(Refusal::new(format!("--crop {crop} does not fit"), hint).into());
@@ -231,65 +247,6 @@ pub fn prepare(
     Ok(Prepared { job, description })
 }
 
-type Axes = ([[f64; 3]; 3], [f64; 3]);
-
-/// Mean image of the set, and the axes of lighting by the name the user gave.
-fn colour(args: &Args, records: &SplitOf, recipe: &Recipe) -> anyhow::Result<(Vec<f32>, String, Axes)> {
-    let split = records.split();
-    let photos = split.len() as f64;
-    let mean_image = split.pixel_sums()?.iter().map(|sum| (*sum as f64 / photos) as f32).collect();
-    if recipe.input.lighting == LightingKind::None {
-        return Ok((mean_image, "no lighting".into(), ([[0.0; 3]; 3], [0.0; 3])));
-    }
-    let (name, axes) = match args.pca.as_str() {
-        "set" => {
-            let s = Statistics::from_moments(&split.moments()).context("the set has no training photos")?;
-            ("set".to_owned(), (s.eigenvectors, s.eigenvalues))
-        }
-        "krizhevsky" => {
-            let k = &alexnet_datasets::statistics::KRIZHEVSKY;
-            ("krizhevsky".to_owned(), (k.eigenvectors, k.deviations.map(|s| s * s)))
-        }
-        file => {
-            let text = std::fs::read_to_string(file).with_context(|| format!("--pca {file}"))?;
-            let statistics: Statistics = serde_json::from_str(&text).map_err(|e| {
-                Refusal::new(
-                    format!("--pca {file}: {e}"),
-                    "give set, krizhevsky, or what `imagenet-pca --json` printed",
-                )
-            })?;
-            let axes = (statistics.eigenvectors, statistics.eigenvalues);
-            (format!("{axes:?}"), axes)
-        }
-    };
-    Ok((mean_image, name, axes))
-}
-
-/// Training photos, validation photos, and what the latter are in words.
-fn validation(
-    args: &Args,
-    set: &Arc<ShardSet>,
-    train: &Arc<SplitOf>,
-) -> anyhow::Result<(Subset, Option<Photos>, String)> {
-    let len = train.len();
-    if let Some(val) = set.split(Split::Val) {
-        let records = Arc::new(SplitOf::new(set.clone(), Split::Val)?);
-        let photos = Photos { records: args.check.of(records), subset: Subset::all(val.len()) };
-        return Ok((Subset::all(len), Some(photos), "val split".into()));
-    }
-    if !(0.0..1.0).contains(&args.hold_out) {
-        let cause = format!("--hold-out {}", args.hold_out);
-        return Err(Refusal::new(cause, "give a share of the training photos, 0 ..= 0.99").into());
-    }
-    let held_out = (len as f64 * args.hold_out).round() as u64;
-    if held_out == 0 {
-        return Ok((Subset::all(len), None, "none".into()));
-    }
-    let (subset, held) = Subset::hold_out(len, held_out, args.seed);
-    let photos = Photos { records: args.check.of(train.clone()), subset: held };
-    Ok((subset, Some(photos), format!("{held_out} of the training photos")))
-}
-
 /// Trains; gives the last evaluation too.
 pub fn execute(
     args: &Args,
@@ -312,6 +269,9 @@ pub fn execute(
     watch.say(&format!("{}; run folder {}", choice.why, out.display()));
     if let Some(origin) = origin {
         watch.say(&origin);
+    }
+    if job.waits_in_vain() {
+        watch.say("nothing is held out for validation, so the recipe never sees it stall: its rates stay as they are");
     }
     let training =
         Training { job, parameters: &parameters, folder: &folder, watch: Some(&mut watch), replicas: 1 };

@@ -9,6 +9,7 @@ use crate::progress::Progress;
 pub struct Watch {
     progress: Progress,
     remark: String,
+    step: u64,
 }
 
 impl Watch {
@@ -16,7 +17,7 @@ impl Watch {
     pub fn new(job: &Job, quiet: bool) -> Self {
         let batches = job.batches();
         let progress = Progress::new("training", "updates", job.length.steps(batches), quiet);
-        Watch { progress, remark: String::new() }
+        Watch { progress, remark: String::new(), step: 0 }
     }
 
     /// A line of its own.
@@ -52,7 +53,12 @@ impl Watcher for Watch {
     }
 
     fn step(&mut self, step: u64) {
+        self.step = step;
         self.progress.at(step, &self.remark);
+    }
+
+    fn validating(&mut self, done: u64, photos: u64) {
+        self.progress.at(self.step, &format!("validating: {done} of {photos} photos"));
     }
 }
 

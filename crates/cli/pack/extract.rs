@@ -23,7 +23,7 @@ pub struct Args {
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let set = ShardSet::open(&args.shards, Access::Map)?;
+    let set = ShardSet::open(&args.shards, Access::Read)?;
     let Some(split) = set.split(args.split) else {
         let cause = format!("{} has no {} split", args.shards.display(), args.split.as_str());
         return Err(Refusal::new(cause, "`imagenet-pack inspect` lists the splits of a set").into());

@@ -51,7 +51,7 @@ struct InSplit {
 }
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
-    let set = ShardSet::open(&args.shards, Access::Map)?;
+    let set = ShardSet::open(&args.shards, Access::Read)?;
     if let Some(sheet) = &args.contact_sheet {
         let Some(split) = set.split(args.split) else {
             let cause = format!("{} has no {} split", args.shards.display(), args.split.as_str());

@@ -16,6 +16,7 @@ use alexnet_shard::Split;
 
 use crate::error::Error;
 use crate::matfile::{self, Value};
+use crate::source::official_year;
 
 /// Members above this are none of the devkit's (the largest real one has 2.6 MB).
 const MAX_MEMBER_BYTES: u64 = 64 << 20;
@@ -44,6 +45,8 @@ pub struct Devkit {
     pub test_truth: Vec<u32>,
     /// Whether the ids are the official ones.
     pub official_ids: bool,
+    /// Of which challenge it is: 2010's ids are other classes than 2012's, and its photos have the same numbers.
+    pub year: Option<u32>,
 }
 
 impl Devkit {
@@ -66,18 +69,36 @@ impl Devkit {
         let truth = files.ground_truth.ok_or_else(|| {
             Error::devkit(path, "no data/ILSVRC2012_validation_ground_truth.txt in this devkit")
         })?;
-        let (synsets, inner_synsets) = synsets(path, &meta)?;
+        let (synsets, inner_synsets, year) = synsets(path, &meta)?;
         let ground_truth = truth::parse(path, &truth, synsets.len())?;
-        let test_truth =
-            files.test_truth.map_or(Ok(Vec::new()), |text| truth::parse(path, &text, synsets.len()))?;
-        Ok(Devkit { synsets, inner_synsets, ground_truth, test_truth, official_ids: true })
+        // Another year's truth may lie in the same folder.
+        let test_truth = match files.test_truth {
+            Some(text) if files.test_year.is_none_or(|of| of == year) => {
+                truth::parse(path, &text, synsets.len())?
+            }
+            _ => Vec::new(),
+        };
+        Ok(Devkit { synsets, inner_synsets, ground_truth, test_truth, official_ids: true, year: Some(year) })
     }
 
     /// Reads the classes of the test photos (`ILSVRC2010_test_ground_truth.txt`: line n is the id of photo n).
     ///
     /// # Errors
-    /// If the file cannot be read, or a line is no id of this devkit.
+    /// If the file cannot be read, is of another year than the devkit, or a line is no id of it; if the devkit has no official
+    /// ids, which is what the lines are.
     pub fn read_test_truth(&mut self, path: &Path) -> Result<(), Error> {
+        if !self.official_ids {
+            return Err(Error::devkit(
+                path,
+                "it holds official ids, and the devkit given has none (Kaggle's)",
+            ));
+        }
+        let of = path.file_name().and_then(|name| official_year(name.to_str()?));
+        if let (Some(of), Some(year)) = (of, self.year)
+            && of != year
+        {
+            return Err(Error::devkit(path, format!("it is of ILSVRC{of}, the devkit of ILSVRC{year}")));
+        }
         let text = File::open(path).and_then(bounded).map_err(|e| Error::io(path, e))?;
         self.test_truth = truth::parse(path, &text, self.synsets.len())?;
         Ok(())
@@ -110,6 +131,8 @@ struct Files {
     meta: Option<Vec<u8>>,
     ground_truth: Option<Vec<u8>>,
     test_truth: Option<Vec<u8>>,
+    /// The year in its name.
+    test_year: Option<u32>,
     /// Kaggle's class table and validation classes.
     mapping: Option<Vec<u8>>,
     solution: Option<Vec<u8>>,
@@ -122,6 +145,9 @@ impl Files {
             kaggle::MAPPING => Some(&mut self.mapping),
             kaggle::SOLUTION => Some(&mut self.solution),
             _ if name.starts_with("ILSVRC") && name.ends_with("_test_ground_truth.txt") => {
+                if self.test_truth.is_none() {
+                    self.test_year = official_year(name);
+                }
                 Some(&mut self.test_truth)
             }
             _ if name.starts_with("ILSVRC") && name.ends_with("_validation_ground_truth.txt") => {
@@ -197,8 +223,8 @@ fn bounded(reader: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The leaves in order of their ids, and how many other synsets there are.
-fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize), Error> {
+/// The leaves in order of their ids, how many other synsets there are, and the challenge's year.
+fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize, u32), Error> {
     let bad = |reason: String| Error::devkit(path, format!("meta.mat: {reason}"));
     let variables =
         matfile::read(meta).map_err(|source| Error::Mat { path: path.join("meta.mat"), source })?;
@@ -208,8 +234,8 @@ fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize), Error> {
     };
     let column = |name: &str| fields.iter().position(|f| f == name);
     let field = |name: &str| column(name).ok_or_else(|| bad(format!("synsets has no field {name}")));
-    let id = column("ILSVRC2012_ID").or_else(|| column("ILSVRC2010_ID"));
-    let id = id.ok_or_else(|| bad("synsets has no field ILSVRC2012_ID".into()))?;
+    let id = [2012, 2010].into_iter().find_map(|year| Some((column(&format!("ILSVRC{year}_ID"))?, year)));
+    let (id, year) = id.ok_or_else(|| bad("synsets has no field ILSVRC2012_ID".into()))?;
     let (wnid, words, children) = (field("WNID")?, field("words")?, field("num_children")?);
 
     let mut leaves = Vec::new();
@@ -251,5 +277,5 @@ fn synsets(path: &Path, meta: &[u8]) -> Result<(Vec<Synset>, usize), Error> {
     if let Some(twice) = leaves.iter().find(|s| !seen.insert(&s.wnid)) {
         return Err(bad(format!("WNID {} occurs twice", twice.wnid)));
     }
-    Ok((leaves, inner))
+    Ok((leaves, inner, year))
 }

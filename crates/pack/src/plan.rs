@@ -16,7 +16,7 @@ use crate::devkit::Devkit;
 use crate::error::Error;
 use crate::geometry::Geometry;
 use crate::resize::Filter;
-use crate::source::{Photo, Source, official_number};
+use crate::source::{Photo, Source, official_number, official_year};
 
 /// Everything besides the sources that the bytes of a set depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -158,6 +158,9 @@ impl Plan {
                 hint: "give --train, --val, --test, or a folder with the archives".into(),
             });
         }
+        for (split, source) in &sources {
+            of_one_year(*split, source, devkit.as_ref())?;
+        }
         let groups = sources.iter().flat_map(|(_, source)| source.groups()).map(String::as_str);
         let classes =
             ClassTable::new(devkit.as_ref(), groups, options.label_order, options.classes.as_deref())?;
@@ -172,6 +175,16 @@ impl Plan {
         let labels = Labels { classes: &classes, devkit: devkit.as_ref() };
         let splits: Vec<SplitPlan> =
             sources.into_iter().map(|(split, source)| labels.plan(split, source, &options)).collect();
+        if splits.iter().all(|split| split.entries == 0) {
+            let photos: usize = splits.iter().map(|split| split.source.photos().len()).sum();
+            return Err(Error::Options {
+                reason: match options.limit {
+                    Some(0) => "a limit of 0 photos leaves nothing to pack".into(),
+                    _ => format!("none of the {photos} photos is of a chosen class"),
+                },
+                hint: "give a larger --limit, or --classes that these archives hold".into(),
+            });
+        }
         let recipe = recipe(&splits, &classes, &options);
         if let Some(problem) = recipe.problem() {
             return Err(Error::Options { reason: problem, hint: "choose a value inside the range".into() });
@@ -207,6 +220,23 @@ impl Plan {
             Err(reason) => reason,
         }
     }
+}
+
+/// Photos and devkit are of the same challenge: those of 2010 and 2012 have the same numbers, and other classes.
+fn of_one_year(split: Split, source: &Source, devkit: Option<&Devkit>) -> Result<(), Error> {
+    let Some(year) = devkit.and_then(|devkit| devkit.year).filter(|_| split != Split::Train) else {
+        return Ok(());
+    };
+    let other = source.photos().iter().find_map(|photo| {
+        official_number(&photo.name)?;
+        official_year(&photo.name).filter(|&of| of != year)
+    });
+    other.map_or(Ok(()), |of| {
+        Err(Error::Options {
+            reason: format!("the {split} photos are of ILSVRC{of}, the devkit of ILSVRC{year}"),
+            hint: format!("give the devkit of ILSVRC{of}: their numbers mean other classes in each"),
+        })
+    })
 }
 
 /// The rule that gives a photo its class.

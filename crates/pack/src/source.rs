@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use self::collect::Collector;
-pub use self::collect::{is_wnid, official_number, val_number};
+pub use self::collect::{is_wnid, official_number, official_year, val_number};
 use self::file::{Archive, MOST_OPEN, Stamp};
 use crate::error::Error;
 

@@ -297,6 +297,38 @@ fn kaggle() {
     assert!(Devkit::read(dir.path()).unwrap_err().to_string().contains("is no WNID"));
 }
 
+/// The numbers of 2010's and 2012's photos are the same, and their classes are not: one year's truth says nothing of the other's.
+#[test]
+fn photos_and_truth_of_two_years_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "devkit.tar.gz", &devkit_tar_gz(&ROWS, &[1, 2]));
+    let read = || Devkit::read(&dir.path().join("devkit.tar.gz")).unwrap();
+    assert_eq!(read().year, Some(2012));
+    for (year, fits) in [(2010, false), (2012, true)] {
+        let mut tar = Tar::new();
+        let (name, bytes) = photo(&format!("ILSVRC{year}_val_00000001.JPEG"), 1);
+        tar.add(&name, &bytes);
+        let val = Some(Source::open(&write(dir.path(), "val.tar", &tar.bytes())).unwrap());
+        let plan = Plan::new(
+            Inputs { val, devkit: Some(read()), ..Inputs::default() },
+            Options { size: SIZE, ..Options::default() },
+        );
+        match plan {
+            Ok(_) => assert!(fits),
+            Err(e) => assert!(!fits && e.to_string().contains("ILSVRC2010, the devkit of ILSVRC2012"), "{e}"),
+        }
+    }
+    let truth = write(dir.path(), "ILSVRC2010_test_ground_truth.txt", b"1\n");
+    assert!(read().read_test_truth(&truth).unwrap_err().to_string().contains("is of ILSVRC2010"));
+    // Beside an unpacked devkit of the other year it is not taken for its own.
+    let data = dir.path().join("unpacked/data");
+    fs::create_dir_all(&data).unwrap();
+    fs::write(data.join("meta.mat"), crate::archive::meta_mat(&ROWS)).unwrap();
+    fs::write(data.join("ILSVRC2012_validation_ground_truth.txt"), "1\n").unwrap();
+    fs::write(dir.path().join("unpacked/ILSVRC2010_test_ground_truth.txt"), "1\n").unwrap();
+    assert!(Devkit::read(&dir.path().join("unpacked")).unwrap().test_truth.is_empty());
+}
+
 #[test]
 fn a_folder_of_none_or_of_several_sets_is_refused() {
     let dir = tempfile::tempdir().unwrap();

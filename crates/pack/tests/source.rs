@@ -171,6 +171,23 @@ fn damaged_headers_are_found() {
     }
 }
 
+/// Holes of zeros, as an unfinished download leaves them, must not pass for the end of the archive.
+#[test]
+fn headers_of_zeros_are_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = sound();
+    for start in [0, 512, 512 + 512 + 1024, whole.len() - 1024 - 2048 - 1024] {
+        let mut bytes = whole.clone();
+        bytes[start..start + 512].fill(0);
+        let error = Source::open(&write(dir.path(), "x.tar", &bytes)).unwrap_err();
+        assert!(
+            matches!(error, Error::TarHeader { offset, .. } if offset == start as u64),
+            "{start}: {error}"
+        );
+        assert!(error.to_string().contains("all zeros"), "{error}");
+    }
+}
+
 #[test]
 fn wrong_files_are_named() {
     let dir = tempfile::tempdir().unwrap();

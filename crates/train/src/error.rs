@@ -56,6 +56,16 @@ pub enum Error {
         /// Where in the network, from the input on.
         place: String,
     },
+    /// A parameter is no number any more; no checkpoint was written.
+    #[error(
+        "{parameters} holds a value that is no finite number after step {step}; the last checkpoint is as it was"
+    )]
+    Overflowed {
+        /// The step.
+        step: u64,
+        /// Layer and kind, the first from the input on.
+        parameters: String,
+    },
     /// The launcher's environment cannot be followed, or the processes do not find each other.
     #[error("{cause}")]
     Launch {
@@ -93,9 +103,11 @@ impl Error {
                     .into(),
             ),
             Error::Busy { .. } => Some("wait for it, or choose another --out".into()),
-            Error::Diverged { .. } => {
-                Some("lower the rates of the recipe, or start from another seed".into())
-            }
+            Error::Diverged { .. } | Error::Overflowed { .. } => Some(
+                "lower the rates of the recipe, or take another --seed, in a new --out; --init-from this run's last.safetensors \
+                 starts from its weights"
+                    .into(),
+            ),
             Error::Load(alexnet_load::Error::Record { .. }) => {
                 Some("`imagenet-pack verify` finds every damaged byte of a set".into())
             }

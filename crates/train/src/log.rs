@@ -70,11 +70,13 @@ impl Log {
     /// are dropped, since their steps will be done again.
     pub fn open(path: &Path, step: u64) -> Result<Self, Error> {
         let kept: Vec<Record> = read(path)?.into_iter().filter(|r| r.step() <= step).collect();
-        let io = |source| Error::Io { path: path.to_owned(), source };
-        let mut file = OpenOptions::new().create(true).write(true).truncate(true).open(path).map_err(io)?;
-        for record in &kept {
-            writeln!(file, "{}", line(record)).map_err(io)?;
-        }
+        // Renamed into its place, so that a kill amid the rewriting loses nothing.
+        let partial = path.with_extension("jsonl.partial");
+        let io = |source| Error::Io { path: partial.clone(), source };
+        let lines: String = kept.iter().map(|record| line(record) + "\n").collect();
+        std::fs::write(&partial, lines).map_err(io)?;
+        std::fs::rename(&partial, path).map_err(io)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(io)?;
         Ok(Log { path: path.to_owned(), file })
     }
 

@@ -111,9 +111,17 @@ impl Saved {
         let json = |value: Result<serde_json::Value, serde_json::Error>| {
             value.expect("recipes and states are plain data")
         };
+        let parameters = network.parameters()?;
+        // A loss is of the parameters before its update. An update that overflows must not replace the last good checkpoint.
+        let tables = network.parameter_table();
+        if let Some(table) =
+            tables.iter().zip(parameters.iter()).find(|(_, v)| v.iter().any(|x| !x.is_finite()))
+        {
+            return Err(Error::Overflowed { step: state.step, parameters: table.0.name.clone() });
+        }
         let checkpoint = Checkpoint {
             net: job.net.clone(),
-            parameters: network.parameters()?,
+            parameters,
             velocity: Some(network.velocity()?),
             mean_image: Some(MeanImage { height, width, values: job.colour.mean_image.clone() }),
             classes: job.classes.clone(),

@@ -22,7 +22,7 @@ use crate::input::Colour;
 use crate::log::{Log, Record};
 use crate::recipe::{Recipe, ViewKind};
 use crate::saved::Saved;
-use crate::schedule::Rates;
+use crate::schedule::{Rates, Schedule};
 use crate::state::{Length, State};
 
 /// Everything a run needs besides the network on its devices and its folder.
@@ -59,6 +59,8 @@ pub trait Watcher {
     fn record(&mut self, record: &Record, stages: Option<&Stages>);
     /// `step` updates are done.
     fn step(&mut self, step: u64);
+    /// `done` of `photos` validation photos are behind.
+    fn validating(&mut self, _done: u64, _photos: u64) {}
 }
 
 /// How a run ended.
@@ -153,10 +155,28 @@ impl Job {
         }
     }
 
-    fn validate<B: Backend>(&self, network: &mut Network<B>) -> Result<Option<Evaluation>, Error> {
+    /// Whether its rates wait for validation to stall, and there is none.
+    pub fn waits_in_vain(&self) -> bool {
+        self.validation.is_none() && matches!(self.recipe.schedule, Schedule::Plateau { .. })
+    }
+
+    /// Evaluates the validation photos, if there are any.
+    fn validate<B: Backend>(
+        &self,
+        network: &mut Network<B>,
+        step: u64,
+        done: &mut dyn FnMut(u64, u64),
+    ) -> Result<Option<Evaluation>, Error> {
         let Some(photos) = &self.validation else { return Ok(None) };
         let augment = self.colour.augment(&self.recipe.input, photos.records.size(), &self.net, false);
-        evaluate(network, photos, &augment, self.loader_threads, &mut |_| {}).map(Some)
+        let all = photos.subset.len();
+        let evaluation =
+            evaluate(network, photos, &augment, self.loader_threads, &mut |behind| done(behind, all))?;
+        if !evaluation.loss.is_finite() {
+            let place = network.first_not_finite()?.unwrap_or_else(|| "the validation loss".to_owned());
+            return Err(Error::Diverged { step, loss: evaluation.loss, place });
+        }
+        Ok(Some(evaluation))
     }
 }
 
@@ -184,7 +204,12 @@ pub fn train<B: Backend>(
     while !state.is_over(job.length) {
         let stages = epoch(job, network, folder, &mut state, &mut log, watcher, stop)?;
         let Some(stages) = stages else { return Ok(Ending::Stopped) };
-        last = job.validate(network)?;
+        let mut show = |done, photos| {
+            if first {
+                watcher.validating(done, photos)
+            }
+        };
+        last = job.validate(network, state.step, &mut show)?;
         if let Some(evaluation) = &last {
             let record = Record::Validation {
                 step: state.step,

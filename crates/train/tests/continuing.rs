@@ -141,6 +141,29 @@ fn a_run_that_diverges_names_step_and_layer() {
     assert!(place.starts_with("the output of") && place.contains("conv"), "{said}");
 }
 
+/// The loss of an update is of the parameters before it: what the update makes of them is looked at before it is kept.
+#[test]
+fn an_update_that_overflows_leaves_the_checkpoint_before_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut job = job(Length::Steps(8));
+    job.checkpoint_every = 1;
+    let phase = |from: u32, rate: &str| format!("{{ from = {from}, weights = {rate}, biases = {rate} }}");
+    let phases = format!(
+        "kind = \"phases\"\nphases = [{}, {}]\n[layers]\nfc8 = {{ weights = 1e6, biases = 1.0 }}\n",
+        phase(0, "1e-9"),
+        phase(1, "1e38")
+    );
+    let text = job.recipe.to_toml();
+    let schedule = text.find("[schedule]").unwrap();
+    job.recipe = Recipe::parse(&format!("{}[schedule]\n{phases}", &text[..schedule]), "wild").unwrap();
+    let error = run(&job, &dir.path().join("wild"), 1, 99).unwrap_err();
+    assert!(matches!(error, Error::Overflowed { step: 4, .. }), "{error}");
+    let saved = Saved::read(&dir.path().join("wild/last.safetensors")).unwrap();
+    assert_eq!(saved.state.step, 3);
+    let finite = |v: &[f32]| v.iter().all(|x| x.is_finite());
+    assert!(saved.checkpoint.parameters.iter().all(finite));
+}
+
 /// A factor of 0 for the weights freezes a layer whole; smoothed labels change the others.
 #[test]
 fn layers_freeze_and_labels_are_smoothed() {

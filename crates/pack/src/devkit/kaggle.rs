@@ -48,7 +48,14 @@ pub(super) fn read(path: &Path, mapping: &[u8], solution: Option<&[u8]>) -> Resu
         Some(text) => truth(path, &String::from_utf8_lossy(text), &synsets)?,
         None => Vec::new(),
     };
-    Ok(Devkit { synsets, inner_synsets: 0, ground_truth, test_truth: Vec::new(), official_ids: false })
+    Ok(Devkit {
+        synsets,
+        inner_synsets: 0,
+        ground_truth,
+        test_truth: Vec::new(),
+        official_ids: false,
+        year: Some(2012),
+    })
 }
 
 fn truth(path: &Path, text: &str, synsets: &[Synset]) -> Result<Vec<u32>, Error> {

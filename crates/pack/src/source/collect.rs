@@ -117,6 +117,11 @@ pub fn official_number(name: &str) -> Option<(Split, u64)> {
     Some((split, digits.parse().ok()?))
 }
 
+/// The challenge's year in an official name of a photo or a ground truth: 2012 of `ILSVRC2012_val_00000347.JPEG`.
+pub fn official_year(name: &str) -> Option<u32> {
+    name.strip_prefix("ILSVRC")?.split_once('_')?.0.parse().ok()
+}
+
 /// The number in an official validation name: 347 in `ILSVRC2012_val_00000347.JPEG`.
 pub fn val_number(name: &str) -> Option<u64> {
     official_number(name).filter(|&(split, _)| split == Split::Val).map(|(_, number)| number)

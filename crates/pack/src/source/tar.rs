@@ -15,6 +15,8 @@ use crate::error::Error;
 const BLOCK: u64 = 512;
 /// Long names and pax records above this are no names any more.
 const MAX_NAME_BYTES: u64 = 1 << 20;
+/// Zeros at the end above this are no padding: GNU tar fills up to 10,240 bytes, with `-b` more.
+const MAX_END_BYTES: u64 = 4 << 20;
 /// Paths above this are refused; a shard keeps names up to this length.
 const MAX_PATH_BYTES: usize = alexnet_shard::MAX_NAME_BYTES;
 /// A train archive nests once; deeper is not followed.
@@ -58,7 +60,7 @@ impl Walk<'_> {
         // What a preceding long-name or pax header said about the next member.
         let (mut long_name, mut long_size) = (None::<Vec<u8>>, None::<u64>);
         loop {
-            let Some(header) = self.header(at, start, end)? else { return Ok(()) };
+            let Some(header) = self.header(at, start, end)? else { return self.ends(at, end) };
             let kind = header.entry_type();
             let data = at + BLOCK;
             let size = match long_size.take() {
@@ -109,6 +111,19 @@ impl Walk<'_> {
             // `size` fits, so `next` may pass the end only by padding; the header read reports that.
             at = next.ok_or_else(|| self.damaged(at, format!("size {size}")))?;
         }
+    }
+
+    /// Whether the zeros at `at` are the end: a header of zeros in the middle would hide all that comes after it.
+    fn ends(&self, at: u64, end: u64) -> Result<(), Error> {
+        let rest = end - at;
+        let mut bytes = vec![0; rest.min(MAX_END_BYTES) as usize];
+        self.read(at, &mut bytes)?;
+        if rest > MAX_END_BYTES || bytes.iter().any(|&b| b != 0) {
+            return Err(
+                self.damaged(at, format!("it is all zeros, but {} bytes come after it", rest - BLOCK))
+            );
+        }
+        Ok(())
     }
 
     fn member(&mut self, path: String, offset: u64, length: u64) -> Result<(), Error> {
