@@ -122,8 +122,8 @@ fn draw(svg: &mut String, panel: &Panel, top: f64, end: f64) {
             number(epoch, across)
         );
     }
-    let mut legend = WIDTH - RIGHT - 8.0;
-    for line in panel.lines.iter().rev().filter(|l| !l.points.is_empty()) {
+    // In their order: validation lies on the noise of training.
+    for line in panel.lines.iter().filter(|l| !l.points.is_empty()) {
         let points: Vec<_> = line.points.iter().filter(|p| p.1.is_finite()).collect();
         let path: Vec<String> =
             points.iter().map(|p| format!("{:.1},{:.1}", x(p.0), y(p.1 * panel.factor))).collect();
@@ -143,6 +143,9 @@ fn draw(svg: &mut String, panel: &Panel, top: f64, end: f64) {
                 line.colour
             );
         }
+    }
+    let mut legend = WIDTH - RIGHT - 8.0;
+    for line in panel.lines.iter().rev().filter(|l| !l.points.is_empty()) {
         let _ = writeln!(
             svg,
             "<text x=\"{legend:.1}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"{}\">{}</text>",
