@@ -19,8 +19,8 @@ at weights of 1e-4: --double shows how far PyTorch's own float32 comes from floa
 full rate each step is judged by itself, from the state we were in (--states).
 
 Freely: losses within 1e-3 relative, each layer's final parameters within 1e-3 in norm (with --double: or twice what PyTorch's
-float32 needs), logits at test within 1e-4 of the largest. With --states, for each step: the loss within 1e-3 relative, each layer's parameters within 1e-3 in norm, and the
-step itself (the change of all parameters) within 1e-3 of its own norm. Where a step differs by more, it is taken once more in
+float32 needs), logits at test within 1e-4 of the largest. With --states, for each step: the loss within 1e-3 relative, each
+layer's parameters within 1e-3 in norm, and the step itself (the change of all parameters) within 1e-3 of its own norm. Where a step differs by more, it is taken once more in
 float64 from the same state, and the line says how far ours and PyTorch's float32 are from that: if ours is within the limit,
 it was PyTorch's rounding. Of the others at most one in twenty may be, since a wrong gradient is wrong in every step.
 """

@@ -5,8 +5,8 @@
 
 pub mod bench;
 pub mod curves;
-pub mod data;
-mod device;
+mod data;
+pub mod device;
 pub mod evaluate;
 pub mod filters;
 mod forecast;

@@ -1,8 +1,8 @@
 //! How a program ends and what it says then.
 //!
 //! Exit codes: 0 done, 1 done with complaints, 2 could not. An error is one line with its chain of causes, then
-//! `hint:` with what to do. A reader that closes the pipe ends a listing
-//! quietly; work goes on.
+//! `hint:` with what to do. A reader that closes the pipe ends a listing quietly;
+//! work goes on to its own exit code.
 
 use std::fmt;
 use std::io::{self, Write};

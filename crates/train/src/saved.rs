@@ -113,11 +113,11 @@ impl Saved {
         };
         let parameters = network.parameters()?;
         // A loss is of the parameters before its update. An update that overflows must not replace the last good checkpoint.
-        let tables = network.parameter_table();
-        if let Some(table) =
-            tables.iter().zip(parameters.iter()).find(|(_, v)| v.iter().any(|x| !x.is_finite()))
+        let names = network.parameter_table();
+        if let Some((broken, _)) =
+            names.iter().zip(parameters.iter()).find(|(_, v)| v.iter().any(|x| !x.is_finite()))
         {
-            return Err(Error::Overflowed { step: state.step, parameters: table.0.name.clone() });
+            return Err(Error::Overflowed { step: state.step, parameters: broken.name.clone() });
         }
         let checkpoint = Checkpoint {
             net: job.net.clone(),

@@ -97,9 +97,9 @@ fn forward<S: Simd>(simd: S, product: Forward) {
             let block = Columns { u, inputs, first: column, tiles };
             column += match columns - column {
                 _ if !many_registers::<S>() => {
-                    let rest = used - used % 6;
-                    block.forward::<S, 6, 2>(simd, v, 0..rest, m);
-                    block.forward::<S, 2, 2>(simd, v, rest..used, m)
+                    let sixes = used - used % 6;
+                    block.forward::<S, 6, 2>(simd, v, 0..sixes, m);
+                    block.forward::<S, 2, 2>(simd, v, sixes..used, m)
                 }
                 1 => block.forward::<S, 8, 1>(simd, v, 0..used, m),
                 2 | 4 => block.forward::<S, 8, 2>(simd, v, 0..used, m),
