@@ -6,8 +6,9 @@ use std::io::Write;
 use std::path::Path;
 
 use alexnet_pack::decode::Decoder;
+use alexnet_pack::resize::{Filter, Squarer};
 use alexnet_pack::{Devkit, Source, matfile};
-use alexnet_shard::{Access, HEADER_BYTES, Header, Manifest, Shard};
+use alexnet_shard::{Access, Digest, HEADER_BYTES, Header, Manifest, Section, Shard};
 
 /// A surface by the name of its target and corpus.
 pub type Surface = (&'static str, fn(&[u8]));
@@ -81,8 +82,9 @@ pub fn manifest(bytes: &[u8]) {
     let _ = Manifest::decode(bytes);
 }
 
-/// A photo.
+/// A photo, decoded and made a square.
 pub fn decode(bytes: &[u8]) {
+    const SQUARE: usize = 24;
     // Photos of many pixels only cost time.
     let large = |side: [u8; 2]| u16::from_be_bytes(side) > 4096;
     let frame = bytes.windows(9).find(|w| w[0] == 0xff && matches!(w[1], 0xc0..=0xc2));
@@ -91,17 +93,40 @@ pub fn decode(bytes: &[u8]) {
     }
     if let Ok(picture) = Decoder::new().decode(bytes) {
         assert_eq!(picture.rgb.len() as u64, u64::from(picture.width) * u64::from(picture.height) * 3);
+        let filter = Filter::ALL[bytes.len() % Filter::ALL.len()];
+        let mut record = [0; 3 * SQUARE * SQUARE];
+        let _ = Squarer::new(SQUARE as u32, filter).square(&picture, &mut record);
     }
 }
 
-/// Writes the checksums that an opened shard is held to first: of header and index.
+/// Writes what an opened shard is held to first, wherever its table leads: the checksums of the sections, of the index and
+/// of the header, and the digests of recipe, classes and index.
 fn reseal(bytes: &mut [u8]) {
+    const FIRST_ROW: usize = 8;
+    const ROW: usize = 24;
     if bytes.len() < HEADER_BYTES {
         return;
     }
-    let index = u64::from_le_bytes(bytes[64..72].try_into().expect("eight bytes")) as usize;
-    if let Some(index) = bytes.get(index..) {
-        let (crc, digest) = (crc32c::crc32c(index), alexnet_shard::Digest::of(index));
+    let word = |bytes: &[u8], at: usize| {
+        let word = bytes.get(at..at.checked_add(8)?)?;
+        usize::try_from(u64::from_le_bytes(word.try_into().ok()?)).ok()
+    };
+    if let Some(index) = word(bytes, 64).filter(|&index| index <= bytes.len()) {
+        for section in Section::ALL {
+            let Some(row) = index.checked_add(FIRST_ROW + ROW * (section as usize - 1)) else { break };
+            let (Some(start), Some(length)) = (word(bytes, row + 8), word(bytes, row + 16)) else { break };
+            let Some(body) = start.checked_add(length).and_then(|end| bytes.get(start..end)) else {
+                continue;
+            };
+            let (crc, digest) = (crc32c::crc32c(body), Digest::of(body));
+            bytes[row + 4..row + 8].copy_from_slice(&crc.to_le_bytes());
+            match section {
+                Section::Recipe => bytes[136..168].copy_from_slice(&digest.0),
+                Section::Classes => bytes[168..200].copy_from_slice(&digest.0),
+                _ => {}
+            }
+        }
+        let (crc, digest) = (crc32c::crc32c(&bytes[index..]), Digest::of(&bytes[index..]));
         bytes[200..232].copy_from_slice(&digest.0);
         bytes[4088..4092].copy_from_slice(&crc.to_le_bytes());
     }
