@@ -109,6 +109,42 @@ fn a_frozen_layer_stays() {
     }
 }
 
+/// What a rule freezes gets no gradient, and what lies above it the same bits as ever; what moves must have one.
+#[test]
+fn frozen_layers_need_no_gradient() {
+    let net = Net::original(2, 10).narrowed(16, 32).with_input(72);
+    let (pixels, labels) = batch(&net, 2, 0);
+    let gradients = |network: &mut Network<CpuBackend>| {
+        network.train_batch(&pixels, &labels, None).unwrap();
+        network.gradients().unwrap()
+    };
+    let mut network = Network::new(CpuBackend::new(1, 2).unwrap(), &net, 2).unwrap();
+    network.set_parameters(&Parameters::initial(&net, 3).unwrap()).unwrap();
+    let whole = gradients(&mut network);
+    let rule = |frozen: &[usize]| {
+        let mut rule = UpdateRule::paper(1e-3, 2, whole.len());
+        frozen.iter().for_each(|&layer| rule.rates[2 * layer].rate = 0.0);
+        rule
+    };
+    let waiting = network.freeze_by(&rule(&[0])).unwrap_err().to_string();
+    assert!(waiting.contains("between a batch and its update"), "{waiting}");
+    for frozen in [&[0][..], &[0, 1, 2], &[3], &[0, 7], &[0, 1, 2, 3, 4, 5, 6, 7], &[]] {
+        network.update(&UpdateRule::paper(0.0, 2, whole.len())).unwrap();
+        network.freeze_by(&rule(frozen)).unwrap();
+        let some = gradients(&mut network);
+        for number in 0..whole.len() {
+            let nothing = some.get(number).iter().all(|g| *g == 0.0);
+            let still = frozen.contains(&(number / 2));
+            assert_eq!(nothing, still, "{frozen:?}, parameter {number}");
+            assert!(still || some.get(number) == whole.get(number), "{frozen:?}, parameter {number}");
+        }
+        if !frozen.is_empty() {
+            let moving = network.update(&rule(&[])).unwrap_err().to_string();
+            assert!(moving.contains("was frozen when the batch was trained on"), "{moving}");
+        }
+    }
+}
+
 /// What cannot be trained on is said, not panicked on.
 #[test]
 fn wrong_batches_are_named() {

@@ -1,7 +1,7 @@
 //! The backward pass: the steps of the program in reverse, from the softmax's gradient to the first layer's weights.
 //!
 //! Two buffers a device carry the gradient of the activations; each step reads one and writes the other, or works
-//! in place. The first layer has no input gradient.
+//! in place. The lowest layer that moves has no input gradient, since nobody needs it: the first, unless it is frozen.
 
 use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
@@ -85,14 +85,19 @@ impl<B: Backend> Network<B> {
     fn backward(&mut self, dropout: bool) -> Result<(), Error> {
         let mut now = 0;
         self.score_and_gradient(now)?;
+        let lowest = self.lowest_moving();
         for number in (0..self.program.steps.len()).rev() {
-            let start = self.clock()?;
-            if self.weights_backward(number, now)? {
+            let weight = self.program.steps[number].weight();
+            if weight.is_some_and(|weight| !self.frozen[weight]) {
+                let start = self.clock()?;
+                self.weights_backward(number, now)?;
                 self.lap(start, number, Pass::BackwardWeights)?;
+            }
+            // Below the lowest too: a bucket may end there, and replicas name all.
+            if weight.is_some() {
                 self.sum_gradients(number)?;
             }
-            // The first step has parameters and reads the image, whose gradient nobody needs.
-            if number > 0 {
+            if number > lowest {
                 let start = self.clock()?;
                 if self.step_backward(number, now, dropout)? {
                     now = 1 - now;
@@ -103,8 +108,8 @@ impl<B: Backend> Network<B> {
         Ok(())
     }
 
-    /// The parameters' gradients of one step; false if it has none.
-    fn weights_backward(&mut self, number: usize, now: usize) -> Result<bool, DeviceError> {
+    /// The parameters' gradients of one step, if it has any.
+    fn weights_backward(&mut self, number: usize, now: usize) -> Result<(), DeviceError> {
         let (n, accumulate) = (self.n, self.accumulated);
         let Network { backend, program, placement, tensors, flow, gradient, .. } = self;
         for device in 0..placement.devices() {
@@ -125,10 +130,10 @@ impl<B: Backend> Network<B> {
                     let dw = gradients(&mut gradient[device], ranges, *weight, accumulate);
                     backend.dense_backward_weights(device, &ops[device], n, &tensors[*x][device], dy, dw)?;
                 }
-                _ => return Ok(false),
+                _ => {}
             }
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Takes the gradient in `flow[now]` through one step; true if it is in the other buffer afterwards.

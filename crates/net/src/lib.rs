@@ -30,6 +30,7 @@ mod error;
 mod exchange;
 mod finite;
 mod forward;
+mod frozen;
 mod fused;
 mod fusion;
 mod hosted;

@@ -75,6 +75,8 @@ pub struct Network<B: Backend> {
     pub(crate) n: usize,
     /// Whether the gradient buffers hold a sum that no update has used yet.
     pub(crate) accumulated: bool,
+    /// Of each parameter, whether it gets no gradient.
+    pub(crate) frozen: Vec<bool>,
     pub(crate) exchanged: u64,
     /// Of each device, if there are other replicas.
     pub(crate) buckets: Vec<Vec<Bucket>>,
@@ -156,6 +158,7 @@ impl<B: Backend> Network<B> {
         let labels =
             (0..devices).map(|device| backend.labels(device, max_batch)).collect::<Result<_, _>>()?;
         let bytes = backend.replicas().map(|replicas| replicas.bucket_bytes());
+        let frozen = vec![false; placement.parameters().len()];
         let of = |device| bytes.map(|bytes| buckets(&program, &placement, device, bytes)).unwrap_or_default();
         let buckets = (0..devices).map(of).collect();
         let scores = (0..SCORES).map(|_| backend.floats(0, 3 * max_batch)).collect::<Result<_, _>>()?;
@@ -167,6 +170,7 @@ impl<B: Backend> Network<B> {
             max_batch,
             n: 0,
             accumulated: false,
+            frozen,
             exchanged: 0,
             buckets,
             traffic: Traffic::default(),
@@ -311,6 +315,7 @@ impl<B: Backend> Network<B> {
     /// The rule does not fit the net, or a device failed.
     pub fn update(&mut self, rule: &UpdateRule) -> Result<(), Error> {
         let start = self.clock()?;
+        self.check_gradients(rule)?;
         for device in 0..self.placement.devices() {
             let segments = rule.segments(self.placement.parameters(), self.placement.ranges(device))?;
             let gradient = &mut self.gradient[device];

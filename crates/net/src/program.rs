@@ -83,6 +83,16 @@ pub(crate) enum Step {
     },
 }
 
+impl Step {
+    /// The number of its weight, if it has parameters.
+    pub(crate) fn weight(&self) -> Option<usize> {
+        match self {
+            Step::Convolution { weight, .. } | Step::Dense { weight, .. } => Some(*weight),
+            _ => None,
+        }
+    }
+}
+
 /// A compiled net.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {

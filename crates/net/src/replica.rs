@@ -12,7 +12,7 @@ use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
 use crate::network::Network;
 use crate::placement::Placement;
-use crate::program::{Program, Step};
+use crate::program::Program;
 
 /// Gradients that are summed together, at least, in bytes: an all-reduce of so much takes about as long again as its start
 /// (some 30 µs) at the 100 to 300 GB/s of one machine's links, and what is left for the end, when nothing is left to hide
@@ -72,8 +72,8 @@ pub(crate) fn buckets(program: &Program, placement: &Placement, device: usize, b
     let mut end = placement.flat_len(device);
     let mut buckets: Vec<Bucket> = Vec::new();
     for (number, step) in program.steps.iter().enumerate().rev() {
-        let (Step::Convolution { weight, .. } | Step::Dense { weight, .. }) = step else { continue };
-        let start = placement.ranges(device)[*weight].flat.start;
+        let Some(weight) = step.weight() else { continue };
+        let start = placement.ranges(device)[weight].flat.start;
         if 4 * (end - start) >= bytes || start == 0 {
             buckets.push(Bucket { step: number, range: start..end });
             end = start;

@@ -48,6 +48,37 @@ impl UpdateRule {
         UpdateRule { momentum: 0.9, global_batch, rates: vec![Rate { rate, decay: 0.0005 }; parameters] }
     }
 
+    /// Which parameters stand still: those of rate 0, and biases whose weights are.
+    ///
+    /// # Errors
+    /// As [`UpdateRule::segments`].
+    pub(crate) fn frozen(&self, parameters: &[Parameter]) -> Result<Vec<bool>, Error> {
+        self.check(parameters)?;
+        // A bias follows its weight in global order.
+        let still = |(i, parameter): (usize, &Parameter)| {
+            let bias = parameter.kind == ParameterKind::Bias;
+            self.rates[i].rate == 0.0 || (bias && self.rates[i - 1].rate == 0.0)
+        };
+        Ok(parameters.iter().enumerate().map(still).collect())
+    }
+
+    fn check(&self, parameters: &[Parameter]) -> Result<(), Error> {
+        let fail = |problem: String| Err(Error::Rule { problem });
+        if self.rates.len() != parameters.len() {
+            return fail(format!("{} rates for {} parameters", self.rates.len(), parameters.len()));
+        }
+        if self.global_batch == 0 {
+            return fail("a global batch of 0".to_owned());
+        }
+        for (parameter, Rate { rate, decay }) in parameters.iter().zip(&self.rates) {
+            let numbers = [self.momentum, *rate, *decay];
+            if numbers.iter().any(|x| !x.is_finite() || *x < 0.0) {
+                return fail(format!("{}: momentum, rate and decay are {numbers:?}", parameter.name));
+            }
+        }
+        Ok(())
+    }
+
     /// The segments of a device that are not frozen.
     ///
     /// # Errors
@@ -57,31 +88,14 @@ impl UpdateRule {
         parameters: &[Parameter],
         ranges: &[ParameterRange],
     ) -> Result<Vec<Segment>, Error> {
-        let fail = |problem: String| Err(Error::Rule { problem });
-        if self.rates.len() != parameters.len() {
-            return fail(format!("{} rates for {} parameters", self.rates.len(), parameters.len()));
-        }
-        if self.global_batch == 0 {
-            return fail("a global batch of 0".to_owned());
-        }
-        let mut segments = Vec::with_capacity(ranges.len());
-        for (i, (parameter, range)) in parameters.iter().zip(ranges).enumerate() {
-            let Rate { rate, decay } = self.rates[i];
-            let numbers = [self.momentum, rate, decay];
-            if numbers.iter().any(|x| !x.is_finite() || *x < 0.0) {
-                return fail(format!("{}: momentum, rate and decay are {numbers:?}", parameter.name));
-            }
-            // A bias follows its weight in global order.
-            let bias = parameter.kind == ParameterKind::Bias;
-            let frozen = rate == 0.0 || (bias && self.rates[i - 1].rate == 0.0);
-            if !frozen {
-                segments.push(Segment {
-                    range: range.flat.clone(),
-                    rate: (rate / self.global_batch as f64) as f32,
-                    decay: if bias { 0.0 } else { (decay * rate) as f32 },
-                });
-            }
-        }
-        Ok(segments)
+        let frozen = self.frozen(parameters)?;
+        let moving = parameters.iter().zip(ranges).zip(&self.rates).zip(frozen).filter(|(_, frozen)| !frozen);
+        Ok(moving
+            .map(|(((parameter, range), &Rate { rate, decay }), _)| Segment {
+                range: range.flat.clone(),
+                rate: (rate / self.global_batch as f64) as f32,
+                decay: if parameter.kind == ParameterKind::Bias { 0.0 } else { (decay * rate) as f32 },
+            })
+            .collect())
     }
 }

@@ -292,6 +292,7 @@ fn epoch<B: Backend>(
         let rates = rates(state);
         let key = DropoutKey { seed: job.seed, epoch: batch.epoch, first_position: batch.first_position };
         let rule = job.rule(network, &rates, batch.global_len);
+        network.freeze_by(&rule)?;
         batch.train(network, Some(key))?;
         network.update(&rule)?;
         state.step += 1;
