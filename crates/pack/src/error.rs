@@ -74,6 +74,26 @@ pub enum Error {
         /// The name of the first of them.
         first: Option<String>,
     },
+    /// A member of an archive is a photo by its name, and its bytes are not there as they are.
+    #[error("{}: member {name} at offset {offset} is {what}: its photos would be lost", path.display())]
+    Lost {
+        /// The archive.
+        path: PathBuf,
+        /// Where its data would begin.
+        offset: u64,
+        /// The member.
+        name: String,
+        /// What it is instead of a file stored as it is.
+        what: &'static str,
+    },
+    /// Photos lie in a folder below a class folder.
+    #[error("{}: photos lie in folders below this class folder, the first is {}", path.display(), photo.display())]
+    Below {
+        /// The class folder.
+        path: PathBuf,
+        /// The first of them.
+        photo: PathBuf,
+    },
     /// A file of the source is not what it was when its headers were walked.
     #[error("{}: changed while it was being packed: {what}", path.display())]
     Changed {
@@ -208,6 +228,15 @@ impl Error {
             Error::NoPhotos { .. } => {
                 "photos are files named *.JPEG, *.jpeg or *.jpg, in tars per class or in class folders".into()
             }
+            Error::Lost { .. } => {
+                "pack the archive again with `tar --dereference --hard-dereference` and without `--sparse`, or give the \
+                 folder it was made of"
+                    .into()
+            }
+            Error::Below { path, .. } => format!(
+                "a class folder holds its photos itself: move them up; or, if {} holds the class folders, give that",
+                path.display()
+            ),
             Error::Mat { .. } | Error::Devkit { .. } => {
                 "give ILSVRC2012_devkit_t12.tar.gz as downloaded (devkit_t3 is another task's), or its unpacked folder"
                     .into()

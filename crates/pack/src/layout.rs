@@ -1,6 +1,7 @@
-//! What lies in a folder of downloads: archives under their official names, or Kaggle's tree.
+//! What lies in a folder of downloads: archives under their official names, Kaggle's tree, or folders `train` and `val`.
 //!
-//! Looking decides only which path is which; whether a file is what its name says is found when it is read.
+//! Looking decides only which path is which; whether a file is what its name says is found when it is read. Folders `train`
+//! and `val` may be anyone's, or what other programs unpacked beside the archives: they count where nothing else is found.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -62,17 +63,44 @@ const KNOWN: [Known; 5] = [
         train: &["winter21_whole.tar", "winter21_whole.tar.gz"],
         ..NOTHING
     },
-    // Kaggle's tree as unpacked.
+    // Kaggle's tree as unpacked: its two files lie beside `ILSVRC`. The official devkit knows more, where it is there too.
     Known {
         name: "ILSVRC2012 as Kaggle has it",
-        train: &["ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train"],
-        val: &["ILSVRC/Data/CLS-LOC/val", "Data/CLS-LOC/val"],
-        test: &["ILSVRC/Data/CLS-LOC/test", "Data/CLS-LOC/test"],
-        devkit: &["LOC_synset_mapping.txt"],
+        train: &["ILSVRC/Data/CLS-LOC/train", "Data/CLS-LOC/train", "CLS-LOC/train"],
+        val: &["ILSVRC/Data/CLS-LOC/val", "Data/CLS-LOC/val", "CLS-LOC/val"],
+        test: &["ILSVRC/Data/CLS-LOC/test", "Data/CLS-LOC/test", "CLS-LOC/test"],
+        devkit: &[
+            "ILSVRC2012_devkit_t12.tar.gz",
+            "ILSVRC2012_devkit_t12.tar",
+            "ILSVRC2012_devkit_t12",
+            "LOC_synset_mapping.txt",
+            "ILSVRC/LOC_synset_mapping.txt",
+            "../LOC_synset_mapping.txt",
+            "../../LOC_synset_mapping.txt",
+        ],
         patch: &[],
         test_truth: &[],
     },
 ];
+
+/// Where nothing known is found: class folders as torchvision makes and reads them, or the inside of Kaggle's tree.
+const FOLDERS: Known = Known {
+    name: "folders train and val",
+    train: &["train"],
+    val: &["val"],
+    test: &["test"],
+    devkit: &[
+        "ILSVRC2012_devkit_t12.tar.gz",
+        "ILSVRC2012_devkit_t12.tar",
+        "ILSVRC2012_devkit_t12",
+        "LOC_synset_mapping.txt",
+        "../LOC_synset_mapping.txt",
+        "../../LOC_synset_mapping.txt",
+        "../../../LOC_synset_mapping.txt",
+    ],
+    patch: &[],
+    test_truth: &[],
+};
 
 const NOTHING: Known =
     Known { name: "", train: &[], val: &[], test: &[], devkit: &[], patch: &[], test_truth: &[] };
@@ -84,26 +112,21 @@ impl Layout {
     /// If the folder cannot be read, or holds photos of no or of several known data sets.
     pub fn look(folder: &Path) -> Result<Layout, Error> {
         fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-        let first = |names: &[&str]| names.iter().map(|name| folder.join(name)).find(|path| path.exists());
-        let mut found: Vec<Layout> = Vec::new();
-        for known in &KNOWN {
-            let layout = Layout {
-                name: known.name,
-                train: first(known.train),
-                val: first(known.val),
-                test: first(known.test),
-                devkit: first(known.devkit),
-                patch: first(known.patch),
-                test_truth: first(known.test_truth),
-            };
-            if [&layout.train, &layout.val, &layout.test].iter().any(|path| path.is_some()) {
-                found.push(layout);
-            }
+        let mut found: Vec<Layout> = KNOWN.iter().filter_map(|known| known.find(folder)).collect();
+        if found.is_empty() {
+            // Files of these names would be something else, and test photos alone are hardly a data set.
+            let folders = FOLDERS.find(folder).filter(|layout| {
+                [&layout.train, &layout.val].into_iter().flatten().any(|path| path.is_dir())
+            });
+            found.extend(folders);
         }
         let options = |reason: String, hint: &str| Error::Options { reason, hint: hint.into() };
         match found.len() {
             0 => Err(options(
-                format!("{}: no archive of a known name is in this folder", folder.display()),
+                format!(
+                    "{}: neither archives of a known name nor folders train and val are here",
+                    folder.display()
+                ),
                 "name them: --train, --val, --devkit; datasets/README.md lists the known names",
             )),
             1 => Ok(found.swap_remove(0)),
@@ -117,5 +140,23 @@ impl Layout {
                 Err(options(reason, "name the archives of one of them: --train, --val, --test, --devkit"))
             }
         }
+    }
+}
+
+impl Known {
+    /// What of it is in a folder; `None` without any photos.
+    fn find(&self, folder: &Path) -> Option<Layout> {
+        let first = |names: &[&str]| names.iter().map(|name| folder.join(name)).find(|path| path.exists());
+        let layout = Layout {
+            name: self.name,
+            train: first(self.train),
+            val: first(self.val),
+            test: first(self.test),
+            devkit: first(self.devkit),
+            patch: first(self.patch),
+            test_truth: first(self.test_truth),
+        };
+        let has_photos = [&layout.train, &layout.val, &layout.test].iter().any(|path| path.is_some());
+        has_photos.then_some(layout)
     }
 }

@@ -212,6 +212,11 @@ impl Plan {
         &self.recipe
     }
 
+    /// The challenge that the devkit is of.
+    pub(crate) fn year(&self) -> Option<u32> {
+        self.devkit.as_ref().and_then(|devkit| devkit.year)
+    }
+
     /// Why a photo of a split has no label.
     pub(crate) fn why_unlabelled(&self, split: &SplitPlan, photo: &Photo) -> String {
         let labels = Labels { classes: &self.classes, devkit: self.devkit.as_ref() };

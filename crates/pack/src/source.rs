@@ -45,8 +45,8 @@ pub struct Source {
     photos: Vec<Photo>,
     /// What the photos' own files were at the walk; in a folder source as long as `photos`, else empty.
     stamps: Vec<Stamp>,
-    /// In a folder source, how many photos lie directly in the root; they come first.
-    in_root: usize,
+    /// In a folder source, the class folders with the number of their first photo. Before the first lie the root's own.
+    folders: Vec<(usize, String)>,
     ignored: u64,
     first_ignored: Option<String>,
     digest: [u8; 32],
@@ -55,13 +55,13 @@ pub struct Source {
 impl Source {
     /// Walks the headers of a tar archive, or lists a folder of class folders or class tars (`n01440764.tar`).
     ///
-    /// In an archive a photo's group is the WNID that names its folder, its innermost tar (`n01440764.tar`) or begins
-    /// its own name (`n01440764_10026.JPEG`), in this order. Without any WNID it is the tar or else the folder,
-    /// unless the name is an official one of validation or test (`val/ILSVRC2012_val_00000001.JPEG`), which is in no
-    /// group. On disk the class folder is the group whatever its name.
+    /// A photo's group is the WNID that names its folder, its innermost tar (`n01440764.tar`) or begins its own name
+    /// (`n01440764_10026.JPEG`), in this order. Without any WNID it is the tar or else the folder, unless the name is an
+    /// official one of validation or test (`val/ILSVRC2012_val_00000001.JPEG`), which is in no group.
     ///
     /// # Errors
-    /// If the path cannot be read, is no tar, is truncated or damaged, holds a class twice, or holds no photo.
+    /// If the path cannot be read, is no tar, is truncated or damaged, holds a class twice, holds no photo, or holds one
+    /// that would be lost: a link or a sparse member of an archive, a photo in a folder below a class folder.
     pub fn open(path: &Path) -> Result<Source, Error> {
         let metadata = fs::metadata(path).map_err(|e| Error::io(path, e))?;
         let mut walk = Collector::default();
@@ -73,24 +73,27 @@ impl Source {
                     folder::Found::Tar { wnid, path } => {
                         let number = archives.len() as u32;
                         let mut archive = walked(&path, Some(wnid), &mut |m| walk.class_tar(m, number))?;
+                        walk.none_lost(&path)?;
                         if archives.len() >= MOST_OPEN {
                             archive.close();
                         }
                         archives.push(archive);
                     }
+                    folder::Found::Other(name) => walk.ignore(&name),
                 }
                 Ok(())
             })?;
         } else {
             archives.push(walked(path, None, &mut |member| walk.member(member, 0))?);
+            walk.none_lost(path)?;
         }
-        let Collector { groups, photos, stamps, in_root, ignored, first_ignored, .. } = walk;
+        let Collector { groups, photos, stamps, folders, ignored, first_ignored, .. } = walk;
         if photos.is_empty() {
             return Err(Error::NoPhotos { path: path.to_path_buf(), ignored, first: first_ignored });
         }
         let digest = digest(&groups, &photos);
         let path = path.to_path_buf();
-        Ok(Source { path, archives, groups, photos, stamps, in_root, ignored, first_ignored, digest })
+        Ok(Source { path, archives, groups, photos, stamps, folders, ignored, first_ignored, digest })
     }
 
     /// The archive or folder.
@@ -113,7 +116,8 @@ impl Source {
         photo.group.and_then(|g| self.groups.get(g as usize)).map(String::as_str)
     }
 
-    /// How many members are no photos (hidden files, `PaxHeader` leftovers, other extensions), and the first one.
+    /// How many members are no photos (hidden files, `PaxHeader` leftovers, other extensions, links to none), and the
+    /// first one. A folder below a class folder counts as one.
     pub fn ignored(&self) -> (u64, Option<&str>) {
         (self.ignored, self.first_ignored.as_deref())
     }
@@ -127,11 +131,12 @@ impl Source {
     /// the patch that are not here are left alone: they are other splits'.
     ///
     /// # Errors
-    /// If the patch cannot be read, or is no tar.
+    /// If the patch cannot be read, is no tar, or holds a photo that would be lost.
     pub fn patch(&mut self, patch: &Path) -> Result<u64, Error> {
         let mut walk = Collector::default();
         let number = self.archives.len() as u32;
         let archive = walked(patch, None, &mut |member| walk.member(member, number))?;
+        walk.none_lost(patch)?;
         let new: HashMap<&str, &Photo> = walk.photos.iter().map(|photo| (&*photo.name, photo)).collect();
         let mut hash = Sha256::new_with_prefix(self.digest);
         let mut replaced = 0u64;
@@ -156,11 +161,12 @@ impl Source {
     /// If there is no such photo.
     pub fn file_of(&self, index: usize) -> PathBuf {
         let photo = &self.photos[index];
-        match (photo.archive, self.group_of(photo)) {
-            (Some(archive), _) => self.archives[archive as usize].path().to_path_buf(),
-            (None, Some(folder)) if index >= self.in_root => self.path.join(folder).join(&*photo.name),
-            (None, _) => self.path.join(&*photo.name),
+        if let Some(archive) = photo.archive {
+            return self.archives[archive as usize].path().to_path_buf();
         }
+        let before = self.folders.partition_point(|&(first, _)| first <= index);
+        let folder = before.checked_sub(1).map_or("", |at| &self.folders[at].1);
+        self.path.join(folder).join(&*photo.name)
     }
 
     /// Reads the encoded bytes of photo `index` into `into`, replacing what was there.

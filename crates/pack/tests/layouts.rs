@@ -333,7 +333,7 @@ fn photos_and_truth_of_two_years_are_refused() {
 fn a_folder_of_none_or_of_several_sets_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let error = Layout::look(dir.path()).unwrap_err();
-    assert!(error.to_string().contains("no archive of a known name") && error.hint().is_some());
+    assert!(error.to_string().contains("neither archives of a known name") && error.hint().is_some());
     write(dir.path(), "ILSVRC2012_img_val.tar", b"");
     write(dir.path(), "ILSVRC2010_images_val.tar", b"");
     let error = Layout::look(dir.path()).unwrap_err().to_string();

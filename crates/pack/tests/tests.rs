@@ -20,8 +20,14 @@ mod devkit;
 /// Each official distribution in a small archive of exactly its layout.
 mod layouts;
 
+/// Folders of unpacked archives, torchvision's and Kaggle's; splits that are not whole.
+mod folders;
+
 /// MAT files written by SciPy, by hand, and hostile ones.
 mod matfile;
+
+/// Members of archives that are no plain files, folders below class folders.
+mod members;
 
 /// How much memory a plan takes.
 mod memory;
@@ -46,6 +52,9 @@ mod safety;
 
 /// Header walks of sound, odd and broken archives, and of folders.
 mod source;
+
+/// Contact sheets: every record where it belongs.
+mod sheet;
 
 /// A small ImageNet for the tests above.
 mod world;

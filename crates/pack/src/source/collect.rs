@@ -1,11 +1,13 @@
 //! Which members are photos, and what they are filed under.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use alexnet_shard::Split;
 
 use super::file::Stamp;
 use super::{Photo, folder, tar};
+use crate::error::Error;
 
 /// What a walk has found so far.
 #[derive(Default)]
@@ -14,10 +16,20 @@ pub(super) struct Collector {
     by_name: HashMap<String, u32>,
     pub photos: Vec<Photo>,
     pub stamps: Vec<Stamp>,
-    /// In a folder source, how many photos lie directly in the root; they come first.
-    pub in_root: usize,
+    /// In a folder source, the class folders with the number of their first photo. Before the first lie the root's own.
+    pub folders: Vec<(usize, String)>,
     pub ignored: u64,
     pub first_ignored: Option<String>,
+    /// The first member that is a photo or a tar of photos by its name, and no file that could be read.
+    pub lost: Option<Lost>,
+}
+
+/// A photo that is not where it seems to be.
+pub(super) struct Lost {
+    pub name: String,
+    pub offset: u64,
+    /// What is there instead.
+    pub what: &'static str,
 }
 
 impl Collector {
@@ -26,11 +38,22 @@ impl Collector {
         let mut parts = member.path.rsplit('/');
         let name = parts.next().unwrap_or_default();
         let folder = parts.next().filter(|f| !f.is_empty() && *f != ".");
-        if !is_photo(name) || member.path.split('/').any(is_junk_folder) {
+        let is_photos = is_photo(name) || (member.other.is_some() && tar::inner_tar(name).is_some());
+        if !is_photos || member.path.split('/').any(is_junk_folder) {
             return self.ignore(&member.path);
+        }
+        if let Some(what) = member.other {
+            self.lost.get_or_insert(Lost { name: member.path, offset: member.offset, what });
+            return;
         }
         let group = group(name, member.tars.last().map(String::as_str), folder);
         self.photo(name, group, Some(number), member.offset, member.length);
+    }
+
+    /// Holds an archive, when it is walked, to having no photo that would be left out without a word.
+    pub(super) fn none_lost(&self, archive: &Path) -> Result<(), Error> {
+        let Some(Lost { name, offset, what }) = &self.lost else { return Ok(()) };
+        Err(Error::Lost { path: archive.to_path_buf(), offset: *offset, name: name.clone(), what })
     }
 
     /// A member of a class tar in a folder source.
@@ -44,18 +67,15 @@ impl Collector {
 
     /// A file of its own in a folder source.
     pub(super) fn file(&mut self, found: folder::File) {
-        let path = found.folder.as_deref().map(|f| format!("{f}/{}", found.name));
-        if !is_photo(&found.name) || found.folder.as_deref().is_some_and(is_junk_folder) {
+        let folder = found.folder.as_deref();
+        if !is_photo(&found.name) {
+            let path = folder.map(|f| format!("{f}/{}", found.name));
             return self.ignore(path.as_deref().unwrap_or(&found.name));
         }
-        match &found.folder {
-            // The folder is part of the path here, so it stays the group whatever its name is.
-            Some(folder) => self.photo(&found.name, Some(folder), None, 0, found.stamp.length),
-            None => {
-                self.in_root += 1;
-                self.photo(&found.name, group(&found.name, None, None), None, 0, found.stamp.length);
-            }
+        if let Some(folder) = folder.filter(|f| self.folders.last().is_none_or(|(_, last)| last != f)) {
+            self.folders.push((self.photos.len(), folder.to_owned()));
         }
+        self.photo(&found.name, group(&found.name, None, folder), None, 0, found.stamp.length);
         self.stamps.push(found.stamp);
     }
 
@@ -72,21 +92,24 @@ impl Collector {
         self.photos.push(Photo { name: name.into(), group, archive, offset, length });
     }
 
-    fn ignore(&mut self, path: &str) {
+    /// Something that is no photo.
+    pub(super) fn ignore(&mut self, path: &str) {
         self.ignored += 1;
         self.first_ignored.get_or_insert_with(|| path.to_owned());
     }
 }
 
-fn is_photo(name: &str) -> bool {
+/// Whether a file of this name is a photo.
+pub(super) fn is_photo(name: &str) -> bool {
     let extension = name.rsplit_once('.').map(|(_, extension)| extension);
     let jpeg = extension.is_some_and(|e| e.eq_ignore_ascii_case("jpeg") || e.eq_ignore_ascii_case("jpg"));
     jpeg && !name.starts_with('.')
 }
 
-/// Folders that archivers leave behind, holding files that look like photos and are not.
-fn is_junk_folder(part: &str) -> bool {
-    part == "__MACOSX" || part.starts_with("PaxHeader")
+/// Folders that archivers and desktops leave behind, holding files that look like photos and are not.
+pub(super) fn is_junk_folder(part: &str) -> bool {
+    let hidden = part.starts_with('.') && !matches!(part, "." | "..");
+    hidden || matches!(part, "__MACOSX" | "@eaDir") || part.starts_with("PaxHeader")
 }
 
 fn group<'a>(name: &'a str, tar: Option<&'a str>, folder: Option<&'a str>) -> Option<&'a str> {

@@ -22,7 +22,7 @@ const MAX_PATH_BYTES: usize = alexnet_shard::MAX_NAME_BYTES;
 /// A train archive nests once; deeper is not followed.
 const MAX_DEPTH: usize = 4;
 
-/// One regular file of an archive.
+/// One member of an archive that is no folder.
 pub(super) struct Member {
     /// Path inside its own tar, as stored (lossy UTF-8).
     pub path: String,
@@ -32,10 +32,12 @@ pub(super) struct Member {
     pub offset: u64,
     /// Length in bytes.
     pub length: u64,
+    /// What it is instead, if its bytes are not simply those at `offset`: a link, a file stored with holes.
+    pub other: Option<&'static str>,
 }
 
-/// Calls `found` for each regular file in archive order, entering members named `*.tar`. `outer` is the name without
-/// `.tar` of the archive itself, if that counts as one of the tars a member lies in.
+/// Calls `found` for each member but folders in archive order, entering regular files named `*.tar`. `outer` is the name
+/// without `.tar` of the archive itself, if that counts as one of the tars a member lies in.
 pub(super) fn walk(
     path: &Path,
     file: &File,
@@ -57,60 +59,63 @@ impl Walk<'_> {
     /// Walks the archive in bytes `start .. end` of the file.
     fn archive(&mut self, start: u64, end: u64) -> Result<(), Error> {
         let mut at = start;
-        // What a preceding long-name or pax header said about the next member.
-        let (mut long_name, mut long_size) = (None::<Vec<u8>>, None::<u64>);
+        let mut told = Told::default();
         loop {
             let Some(header) = self.header(at, start, end)? else { return self.ends(at, end) };
             let kind = header.entry_type();
-            let data = at + BLOCK;
-            let size = match long_size.take() {
-                Some(size) if !is_extension(kind) => size,
-                kept => {
-                    long_size = kept;
-                    header.entry_size().map_err(|e| self.damaged(at, e.to_string()))?
-                }
+            let data = at + BLOCK + self.map_of_holes(at, end, &header)?;
+            let size = match told.size.filter(|_| !is_extension(kind)) {
+                Some(size) => size,
+                None => header.entry_size().map_err(|e| self.damaged(at, e.to_string()))?,
             };
             let padded = size.checked_next_multiple_of(BLOCK);
             let next = padded.and_then(|n| data.checked_add(n));
             let available = end.saturating_sub(data);
             if size > available {
-                let name = long_name.unwrap_or_else(|| header.path_bytes().into_owned());
-                let what = format!("member {}", String::from_utf8_lossy(&name));
+                let what = format!("member {}", told.path(&header));
                 return Err(self.truncated(data, what, size, available));
             }
             match kind {
-                EntryType::GNULongName => long_name = Some(self.name_data(data, size)?),
+                EntryType::GNULongName => told.name = Some(self.name_data(at, data, size)?),
                 EntryType::XHeader => {
-                    let records = self.name_data(data, size)?;
-                    for record in PaxExtensions::new(&records) {
-                        let record = record.map_err(|e| self.damaged(at, format!("pax record: {e}")))?;
-                        match record.key_bytes() {
-                            b"path" => long_name = Some(record.value_bytes().to_vec()),
-                            b"size" => {
-                                let value = record.value().ok().and_then(|v| v.parse().ok());
-                                long_size = Some(
-                                    value.ok_or_else(|| self.damaged(at, "pax size is no number".into()))?,
-                                );
-                            }
-                            _ => {}
-                        }
-                    }
+                    let records = self.name_data(at, data, size)?;
+                    told.hear(&records).map_err(|reason| self.damaged(at, reason))?;
                 }
                 EntryType::GNULongLink | EntryType::XGlobalHeader => {}
                 _ => {
-                    let name = long_name.take().unwrap_or_else(|| header.path_bytes().into_owned());
-                    if matches!(kind, EntryType::Regular | EntryType::Continuous) {
-                        let path = String::from_utf8_lossy(&name).into_owned();
+                    let told = std::mem::take(&mut told);
+                    let path = told.path(&header);
+                    // Before there were types, a folder was told by the end of its name.
+                    if kind != EntryType::Directory && !path.ends_with('/') {
                         if path.len() > MAX_PATH_BYTES {
                             return Err(self.damaged(at, format!("a path of {} bytes", path.len())));
                         }
-                        self.member(path, data, size)?;
+                        self.member(path, data, size, other(kind, told.holes))?;
                     }
                 }
             }
             // `size` fits, so `next` may pass the end only by padding; the header read reports that.
             at = next.ok_or_else(|| self.damaged(at, format!("size {size}")))?;
         }
+    }
+
+    /// Bytes of the blocks between a header and its data: old GNU tars list a file's holes there, if the header has not
+    /// enough room for them.
+    fn map_of_holes(&self, at: u64, end: u64, header: &Header) -> Result<u64, Error> {
+        const MORE: [usize; 2] = [482, 504];
+        let mut more = header.entry_type() == EntryType::GNUSparse && header.as_bytes()[MORE[0]] != 0;
+        let (mut blocks, mut block) = (0, [0; BLOCK as usize]);
+        while more {
+            blocks += BLOCK;
+            let next = at + blocks;
+            if end.saturating_sub(next) < BLOCK {
+                let what = "the list of a file's holes".to_owned();
+                return Err(self.truncated(next, what, BLOCK, end.saturating_sub(next)));
+            }
+            self.read(next, &mut block)?;
+            more = block[MORE[1]] != 0;
+        }
+        Ok(blocks)
     }
 
     /// Whether the zeros at `at` are the end: a header of zeros in the middle would hide all that comes after it.
@@ -126,16 +131,22 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn member(&mut self, path: String, offset: u64, length: u64) -> Result<(), Error> {
+    fn member(
+        &mut self,
+        path: String,
+        offset: u64,
+        length: u64,
+        other: Option<&'static str>,
+    ) -> Result<(), Error> {
         let base = path.rsplit('/').next().unwrap_or(&path);
-        let inner = base.strip_suffix(".tar").filter(|_| !base.starts_with('.'));
+        let inner = inner_tar(base).filter(|_| other.is_none());
         if let Some(stem) = inner.filter(|_| self.tars.len() < MAX_DEPTH) {
             self.tars.push(stem.to_owned());
             self.archive(offset, offset + length)?;
             self.tars.pop();
             return Ok(());
         }
-        (self.found)(Member { path, tars: self.tars.clone(), offset, length });
+        (self.found)(Member { path, tars: self.tars.clone(), offset, length, other });
         Ok(())
     }
 
@@ -167,9 +178,9 @@ impl Walk<'_> {
         Ok(Some(header))
     }
 
-    fn name_data(&self, offset: u64, size: u64) -> Result<Vec<u8>, Error> {
+    fn name_data(&self, at: u64, offset: u64, size: u64) -> Result<Vec<u8>, Error> {
         if size > MAX_NAME_BYTES {
-            return Err(self.damaged(offset - BLOCK, format!("a name of {size} bytes")));
+            return Err(self.damaged(at, format!("a name of {size} bytes")));
         }
         let mut data = vec![0; size as usize];
         self.read(offset, &mut data)?;
@@ -200,6 +211,63 @@ impl Walk<'_> {
     fn truncated(&self, offset: u64, what: String, needed: u64, available: u64) -> Error {
         Error::Truncated { path: self.path.to_path_buf(), offset, what, needed, available }
     }
+}
+
+/// What preceding long-name and pax headers said about the next member.
+#[derive(Default)]
+struct Told {
+    name: Option<Vec<u8>>,
+    size: Option<u64>,
+    /// Its file has holes that are not stored; `name` is then the file's, whatever a path says.
+    holes: bool,
+}
+
+impl Told {
+    /// Takes up pax records.
+    fn hear(&mut self, records: &[u8]) -> Result<(), String> {
+        let mut name_of_holes = None;
+        for record in PaxExtensions::new(records) {
+            let record = record.map_err(|e| format!("pax record: {e}"))?;
+            match record.key_bytes() {
+                b"path" => self.name = Some(record.value_bytes().to_vec()),
+                b"size" => {
+                    let value = record.value().ok().and_then(|v| v.parse().ok());
+                    self.size = Some(value.ok_or("pax size is no number")?);
+                }
+                b"GNU.sparse.name" => name_of_holes = Some(record.value_bytes().to_vec()),
+                key if key.starts_with(b"GNU.sparse.") => self.holes = true,
+                _ => {}
+            }
+        }
+        self.holes |= name_of_holes.is_some();
+        self.name = name_of_holes.or(self.name.take());
+        Ok(())
+    }
+
+    /// The path of the member that has this header.
+    fn path(&self, header: &Header) -> String {
+        match &self.name {
+            Some(name) => String::from_utf8_lossy(name).into_owned(),
+            None => String::from_utf8_lossy(&header.path_bytes()).into_owned(),
+        }
+    }
+}
+
+/// What a member is if it is no file stored as it is.
+fn other(kind: EntryType, holes: bool) -> Option<&'static str> {
+    match kind {
+        EntryType::Regular | EntryType::Continuous if holes => Some("stored without its holes (sparse)"),
+        EntryType::Regular | EntryType::Continuous => None,
+        EntryType::Link => Some("a hard link"),
+        EntryType::Symlink => Some("a symbolic link"),
+        EntryType::GNUSparse => Some("stored without its holes (sparse)"),
+        _ => Some("no regular file"),
+    }
+}
+
+/// The name without `.tar` of a file that is an inner tar by its name.
+pub(super) fn inner_tar(name: &str) -> Option<&str> {
+    name.strip_suffix(".tar").filter(|_| !name.starts_with('.'))
 }
 
 fn is_extension(kind: EntryType) -> bool {
