@@ -63,6 +63,16 @@ ycck[marker + 15] = 2
 save("ycck.jpg", bytes(ycck))
 save("cmyk-bare.jpg", cmyk[:marker] + cmyk[marker + length :])
 
+# RGB in an RGB JPEG: Adobe's marker says so by the number that means CMYK where there are four components. libjpeg also
+# names the components R, G and B; without those names the marker alone tells.
+rgb = bytearray(jpeg(Image.fromarray(scene(20, 12, 3)), keep_rgb=True))
+save("rgb.jpg", bytes(rgb))
+for segment in (b"\xff\xc0", b"\xff\xda"):
+    start = rgb.index(segment)
+    end = start + 2 + int.from_bytes(rgb[start + 2 : start + 4], "big")
+    rgb[start:end] = rgb[start:end].translate(bytes.maketrans(b"RGB", b"\1\2\3"))
+save("rgb-adobe.jpg", bytes(rgb))
+
 save("grey.jpg", jpeg(Image.fromarray(scene(20, 12, 1))))
 save("progressive.jpg", jpeg(Image.fromarray(scene(20, 12, 3)), progressive=True))
 # Subsampled colour with restarts, sequential and progressive: for the walk through the scans.

@@ -25,7 +25,8 @@ use crate::geometry::Region;
 use crate::resize::Filter;
 
 /// Photos of more pixels than this are refused (the largest of ImageNet has about 61 million). A worker's memory is
-/// bounded by it: 3 bytes a pixel, 9 for a progressive JPEG while it is decoded.
+/// bounded by it: 3 bytes a pixel, while it is decoded 9 for a progressive JPEG, and for a PNG up to 11 (the samples as they
+/// are, at most four of 16 bits).
 pub const MAX_PIXELS: u64 = 1 << 27;
 
 /// Encoded files above this many bytes are refused unread.

@@ -69,6 +69,42 @@ fn bytes_behind_the_end_are_not_damage() {
     }
 }
 
+/// A PNG cut anywhere is named: where pixels are lost it is refused, behind them it is kept. What follows its end is not its.
+#[test]
+fn cut_pngs_are_named() {
+    for name in ["rgba", "grey-alpha", "palette", "rgb16", "grey16"] {
+        let (whole, mut decoder) = (fixture(&format!("{name}.png")), Decoder::new());
+        let sound = decoder.decode(&whole).unwrap();
+        let (note, pixels) = (sound.note.clone(), sound.rgb.to_vec());
+        assert!(matches!(note, Note::Converted(_)), "{name}");
+        let mut kept = 0;
+        for end in 8..whole.len() {
+            match decoder.decode(&whole[..end]) {
+                Ok(picture) => {
+                    let Note::Repaired(what) = &picture.note else {
+                        panic!("{name} cut at {end}: {:?}", picture.note)
+                    };
+                    assert!(what.starts_with("damaged PNG: ") && what.contains("made RGB"), "{what}");
+                    assert!(picture.rgb == pixels, "{name} cut at {end}: pixels differ");
+                    kept += 1;
+                }
+                Err(refusal) => {
+                    assert!(refusal.0.contains("damaged PNG"), "{name} cut at {end}: {}", refusal.0)
+                }
+            }
+        }
+        // Those that lack no more than their end marker's 12 bytes.
+        assert!((1..=12).contains(&kept), "{name}: {kept}");
+        let mut end = whole.clone();
+        *end.last_mut().unwrap() ^= 1;
+        assert!(!matches!(decoder.decode(&end).map(|p| p.note), Ok(Note::Converted(_))), "{name}");
+        for more in [&b"\0\0\0"[..], b"\r\n", &whole] {
+            let longer = [&whole, more].concat();
+            assert_eq!(decoder.decode(&longer).unwrap().note, note, "{name} and {} bytes", more.len());
+        }
+    }
+}
+
 /// The entropy-coded data of every scan.
 fn scans(jpeg: &[u8]) -> Vec<std::ops::Range<usize>> {
     let (mut at, mut scans) = (2, Vec::new());

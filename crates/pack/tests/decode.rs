@@ -21,6 +21,8 @@ fn jpegs_like_pillow() {
         ("cmyk-bare", converted("CMYK"), 2),
         ("ycck", converted("YCCK"), 4),
         ("grey", Note::Sound, 2),
+        ("rgb", Note::Sound, 2),
+        ("rgb-adobe", Note::Sound, 2),
         ("progressive", Note::Sound, 8),
         ("turned", Note::Sound, 8),
         ("exif-broken", Note::Sound, 8),
@@ -146,26 +148,57 @@ fn foreign_codings_are_named() {
     }
 }
 
-/// The limit on pixels is above 100 million; a photo of so many becomes a record like any other.
+/// The limit on pixels is above 100 million; a photo of so many becomes a record like any other: waves that lie where they
+/// lay, so that a crop that is off by one pixel of the record would be off by up to 20 grey levels.
 #[test]
-fn ten_thousand_by_ten_thousand() {
+fn a_hundred_million_pixels() {
     use alexnet_pack::resize::Squarer;
 
-    let grey = image::GrayImage::from_pixel(10_000, 10_000, image::Luma([77]));
+    const SIDES: (u32, u32) = (12_000, 10_000);
+    let wave = |at: f64, length: f64| 55.0 * (std::f64::consts::TAU * at / length).sin();
+    let along = |side: u32, length| (0..side).map(|at| wave(f64::from(at) + 0.5, length)).collect::<Vec<_>>();
+    let (across, down) = (along(SIDES.0, 2900.0), along(SIDES.1, 2300.0));
+    let value = |x: u32, y: u32| (128.0 + across[x as usize] + down[y as usize]) as u8;
+    let grey = image::GrayImage::from_fn(SIDES.0, SIDES.1, |x, y| image::Luma([value(x, y)]));
     let mut bytes = Vec::new();
     image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 90).encode_image(&grey).unwrap();
     drop(grey);
     let mut decoder = Decoder::for_squares(64, alexnet_pack::Filter::Bilinear);
     let picture = decoder.decode(&bytes).unwrap();
-    assert_eq!((picture.photo(), &picture.note), ((10_000, 10_000), &Note::Sound));
+    assert_eq!((picture.photo(), &picture.note), (SIDES, &Note::Sound));
     let mut record = vec![0; 64 * 64 * 3];
     Squarer::new(64, alexnet_pack::Filter::Bilinear).square(&picture, &mut record).unwrap();
-    assert!(record.iter().all(|&value| value == 77));
+    // 12,000 become 77, of which the first 6 are cut away; rows are as many as the record's.
+    let place =
+        |i: usize, first: f64, scaled: f64, side: u32| (i as f64 + first + 0.5) * f64::from(side) / scaled;
+    for y in 1..63 {
+        for x in 0..64 {
+            let pixel = &record[(y * 64 + x) * 3..][..3];
+            let expected = 128.0
+                + wave(place(x, 6.0, 77.0, SIDES.0), 2900.0)
+                + wave(place(y, 0.0, 64.0, SIDES.1), 2300.0);
+            let off = pixel.iter().map(|&value| (f64::from(value) - expected).abs()).fold(0.0, f64::max);
+            assert!(off < 5.0, "{pixel:?} at {x}, {y} where {expected:.1} belongs");
+        }
+    }
     const { assert!(alexnet_pack::decode::MAX_PIXELS == 1 << 27) };
     let frame = bytes.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
     bytes[frame + 5..frame + 9].copy_from_slice(&[0x2e, 0xe0, 0x2e, 0xe0]);
     let refusal = decoder.decode(&bytes).unwrap_err().0;
     assert_eq!(refusal, "12000×12000 is more than 134217728 pixels");
+}
+
+/// Three components that Adobe's marker calls YCCK are what they are without it.
+#[test]
+fn a_marker_of_four_components_before_three() {
+    let whole = jpeg(60, 40, 5);
+    let marker = b"\xff\xee\x00\x0eAdobe\x00\x64\x00\x00\x00\x00\x02";
+    let marked = [&whole[..2], marker, &whole[2..]].concat();
+    let mut decoder = Decoder::new();
+    let pixels = decoder.decode(&whole).unwrap().rgb.to_vec();
+    let picture = decoder.decode(&marked).unwrap();
+    assert!(picture.rgb == pixels);
+    assert_eq!(picture.note, Note::Sound);
 }
 
 /// Every byte of small files set to every of a few values: no panic escapes, and the decoder stays usable.

@@ -120,9 +120,10 @@ fn attempt(bytes: &[u8], rgb: &mut Vec<u8>, strict: bool) -> Result<Done, Failur
     if !matches!(info.components, 1 | 3 | 4) {
         return Err(Failure::Final(format!("a JPEG of {} components", info.components)));
     }
-    let note = match decoder.input_colorspace() {
-        Some(ColorSpace::CMYK) => Note::Converted("CMYK JPEG made RGB".into()),
-        Some(ColorSpace::YCCK) => Note::Converted("YCCK JPEG made RGB".into()),
+    // Adobe's marker has the same number for CMYK and RGB, and for YCCK and YCbCr: the components tell them apart.
+    let note = match (info.components, decoder.input_colorspace()) {
+        (4, Some(ColorSpace::CMYK)) => Note::Converted("CMYK JPEG made RGB".into()),
+        (4, Some(ColorSpace::YCCK)) => Note::Converted("YCCK JPEG made RGB".into()),
         _ => Note::Sound,
     };
     let (width, height) = (u32::from(info.width), u32::from(info.height));

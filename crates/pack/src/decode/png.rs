@@ -2,6 +2,9 @@
 //!
 //! Converted as Pillow's `convert("RGB")` does: alpha is dropped, not blended; palettes and grey are expanded; of
 //! 16-bit samples the upper byte is kept (of grey ones too, as OpenCV does; Pillow clips those at 255).
+//!
+//! A file that lacks pixels is refused. The decoder does not read what comes after them; whether the rest is there is seen
+//! here, so that a file that lacks its last bytes alone is kept and named.
 
 use image::codecs::png::PngDecoder;
 use image::{ColorType, ImageDecoder, Limits};
@@ -44,10 +47,26 @@ pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
     }
     let bits = step * 8;
     let alpha = if channels % 2 == 0 { ", alpha dropped" } else { "" };
-    Ok(Done {
-        width,
-        height,
-        cut: None,
-        note: Note::Converted(format!("PNG of {bits} bits a sample made RGB{alpha}")),
-    })
+    let converted = format!("PNG of {bits} bits a sample made RGB{alpha}");
+    let note = match has_end(bytes) {
+        true => Note::Converted(converted),
+        false => Note::Repaired(format!("damaged PNG: it ends before its last chunk, IEND; {converted}")),
+    };
+    Ok(Done { width, height, cut: None, note })
+}
+
+/// Whether the chunks go on, unbroken, to a whole IEND.
+fn has_end(bytes: &[u8]) -> bool {
+    const SIGNATURE: usize = 8;
+    /// IEND is empty: type and checksum.
+    const END: &[u8] = b"IEND\xae\x42\x60\x82";
+    let mut rest = bytes.get(SIGNATURE..);
+    while let Some((length, chunk)) = rest.and_then(|rest| rest.split_first_chunk::<4>()) {
+        if chunk.starts_with(b"IEND") {
+            return chunk.starts_with(END);
+        }
+        // Length counts data alone; type and checksum are of 4 bytes each.
+        rest = chunk.get((u32::from_be_bytes(*length) as usize).saturating_add(8)..);
+    }
+    false
 }

@@ -14,6 +14,8 @@ use bits::{Bits, Table, next_marker};
 use block::{Block, Kind};
 use memchr::memmem;
 
+use super::MAX_PIXELS;
+
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
 /// Whether a JPEG that a decoder took for sound ends before its picture, or without an end.
@@ -72,13 +74,16 @@ impl Frame {
         let side =
             |at: usize| Some(usize::from(u16::from_be_bytes([*content.get(at)?, *content.get(at + 1)?])));
         let (height, width) = (side(1)?, side(3)?);
+        if (height * width) as u64 > MAX_PIXELS {
+            return None;
+        }
         let listed = content.get(6..6 + 3 * usize::from(*content.get(5)?))?;
         let factors = |c: &[u8]| (usize::from(c[1] >> 4), usize::from(c[1] & 15));
         let most_across = listed.chunks_exact(3).map(|c| factors(c).0).max()?;
         let most_down = listed.chunks_exact(3).map(|c| factors(c).1).max()?;
-        if listed
-            .chunks_exact(3)
-            .any(|c| !(1..=4).contains(&factors(c).0) || !(1..=4).contains(&factors(c).1))
+        let is_factor = |factor| (1..=4).contains(&factor);
+        if listed.len() > 3 * 4
+            || !listed.chunks_exact(3).map(factors).all(|f| is_factor(f.0) && is_factor(f.1))
         {
             return None;
         }
@@ -136,6 +141,8 @@ fn walk(bytes: &[u8]) -> Option<u64> {
         let content = content(bytes, segment)?;
         at += content.len() + 2;
         match marker {
+            // There is one; a second would be another picture's, and its memory was not asked for.
+            0xc0..=0xc2 if frame.is_some() => return None,
             0xc0..=0xc2 => frame = Some(Frame::read(content, marker == 0xc2)?),
             0xc4 => tables.read(content)?,
             0xdd => interval = usize::from(u16::from_be_bytes([*content.first()?, *content.get(1)?])),

@@ -63,3 +63,29 @@ fn survives_anything() {
         }
     }
 }
+
+/// A second frame is another picture's; and no frame takes memory for more pixels than the decoder would.
+#[test]
+fn one_frame_of_few_pixels() {
+    let whole = fixture("progressive.jpg");
+    let at = whole.windows(2).position(|w| w == [0xff, 0xc2]).unwrap();
+    let end = at + 2 + usize::from(u16::from_be_bytes([whole[at + 2], whole[at + 3]]));
+    assert!(walk(&whole).is_some());
+    let twice = [&whole[..end], &whole[at..]].concat();
+    assert_eq!(walk(&twice), None);
+    let frame = |sides: [u8; 4]| {
+        let mut content = whole[at + 4..end].to_vec();
+        content[1..5].copy_from_slice(&sides);
+        Frame::read(&content, true)
+    };
+    // 11,585² is just below 2²⁷ pixels, 11,586² above.
+    assert!(frame([0x2d, 0x41, 0x2d, 0x41]).is_some());
+    assert!(frame([0x2d, 0x42, 0x2d, 0x42]).is_none() && frame([0xff; 4]).is_none());
+    // More components than a picture has would take as much memory each.
+    let mut many = whole[at + 4..end].to_vec();
+    many[5] = 5;
+    many.extend([4, 0x11, 0, 5, 0x11, 0]);
+    assert!(Frame::read(&many, true).is_none());
+    many[5] = 4;
+    assert!(Frame::read(&many, true).is_some());
+}
