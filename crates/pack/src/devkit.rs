@@ -5,6 +5,7 @@
 //! distinct, and every ground truth is an id. How ids become labels is decided in [`crate::ClassTable`].
 
 mod kaggle;
+mod members;
 mod truth;
 
 use std::collections::HashSet;
@@ -165,16 +166,14 @@ impl Files {
         let stream: Box<dyn Read> =
             if magic == [0x1f, 0x8b] { Box::new(flate2::read::GzDecoder::new(file)) } else { Box::new(file) };
         let mut files = Files::default();
-        let unreadable =
-            |e: io::Error| Error::devkit(path, format!("no readable tar or tar.gz archive: {e}"));
-        for entry in tar::Archive::new(stream).entries().map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
+        members::each(stream, &mut |name, data| {
             let base = name.rsplit('/').next().unwrap_or_default();
             if let Some(slot) = files.slot(base).filter(|slot| slot.is_none()) {
-                *slot = Some(bounded(entry).map_err(|e| Error::devkit(path, format!("member {name}: {e}")))?);
+                *slot = Some(bounded(data).map_err(|e| io::Error::other(format!("member {name}: {e}")))?);
             }
-        }
+            Ok(())
+        })
+        .map_err(|e| Error::devkit(path, format!("no readable tar or tar.gz archive: {e}")))?;
         Ok(files)
     }
 

@@ -63,6 +63,37 @@ fn what_is_wrong_is_said() {
     assert!(read(&devkit_tar_gz(&[(1, "n00000001", "", 9)], &[])).contains("no synset without children"));
 }
 
+/// Members with long names of either kind are found; a name without an end costs no memory.
+#[test]
+fn long_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let header = |kind: tar::EntryType, size: usize| {
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(kind);
+        header.set_path("short").unwrap();
+        header.set_size(size as u64);
+        header.set_cksum();
+        header
+    };
+    let (meta, truth) = (meta_mat(&ROWS), b"3\n1\n1\n2\n");
+    let folder = "d".repeat(60);
+    let mut tar = Tar::new();
+    // GNU's long name, and pax's path.
+    tar.add(&format!("{folder}/{folder}/data/meta.mat"), &meta);
+    let path = format!("path={folder}/{folder}/ILSVRC2012_validation_ground_truth.txt\n");
+    let record = format!("{} {path}", path.len() + 4);
+    tar.raw(&header(tar::EntryType::XHeader, record.len()), record.as_bytes());
+    tar.raw(&header(tar::EntryType::Regular, truth.len()), truth);
+    let kit = Devkit::read(&write(dir.path(), "kit.tar.gz", &gzip(&tar.bytes()))).unwrap();
+    assert_eq!((kit.synsets.len(), kit.ground_truth.as_slice()), (3, &[3, 1, 1, 2][..]));
+    for kind in [tar::EntryType::GNULongName, tar::EntryType::XHeader] {
+        let mut tar = Tar::new();
+        tar.raw(&header(kind, 5 << 20), &vec![b'x'; 5 << 20]);
+        let error = Devkit::read(&write(dir.path(), "kit.tar.gz", &gzip(&tar.bytes()))).unwrap_err();
+        assert!(error.to_string().contains("a name of 5242880 bytes"), "{error}");
+    }
+}
+
 #[test]
 fn class_tables() {
     let dir = tempfile::tempdir().unwrap();
