@@ -44,6 +44,8 @@ pub enum Error {
     Locked { path: PathBuf },
     #[error("{} is unfinished: its part is still to be packed", .path.display())]
     Unfinished { path: PathBuf },
+    #[error("{} is of a finished set, not of a part of one", .path.display())]
+    Finished { path: PathBuf },
     #[error("{} is already there", .path.display())]
     Exists { path: PathBuf },
     #[error("{}: {problem}", .path.display())]
@@ -96,6 +98,7 @@ impl Error {
                  or repeat the first command's options"
             }
             Error::Unfinished { .. } => "run the command that packs this part again: it goes on; then merge",
+            Error::Finished { .. } => "name folders packed with --part; a finished set needs no merge",
             Error::Locked { .. } => "wait for the other process, or name another output folder",
             Error::Exists { .. } | Error::Plan { .. } => return None,
         };

@@ -11,7 +11,7 @@ use crate::manifest::{MANIFEST_NAME, REPORT_NAME, named_shard, open_named, write
 use crate::set::ShardSet;
 use crate::shard::Access;
 use crate::split::Split;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -105,14 +105,7 @@ impl Folder {
         fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
-        let mut lock = options.open(&lock_path).map_err(Error::io(&lock_path, "create"))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: lock_path }),
-            Err(TryLockError::Error(source)) => {
-                return Err(Error::Io { path: lock_path, action: "lock", source });
-            }
-        }
+        let mut lock = hold(&lock_path, &options, &mut || {})?;
         // Another process may have finished between the first look and the lock.
         let state = Self::inspect(dir, recipe)?;
         let mut folder = Folder { dir: dir.to_owned(), state, lock: None };
@@ -170,6 +163,45 @@ impl Folder {
     }
 }
 
+/// Opens a lock file and locks it. Who removes one holds it, so that after waiting for nobody the file may be gone, or
+/// another one be in its place that another process holds: then it is the new one that counts. `opened` is called between
+/// opening and locking.
+pub(crate) fn hold(path: &Path, options: &OpenOptions, opened: &mut dyn FnMut()) -> Result<File, Error> {
+    loop {
+        let lock = options.open(path).map_err(Error::io(path, "open"))?;
+        opened();
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(Error::Locked { path: path.to_owned() }),
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::Io { path: path.to_owned(), action: "lock", source });
+            }
+        }
+        if is_at(&lock, path)? {
+            return Ok(lock);
+        }
+    }
+}
+
+/// Whether an open file is the one that has this path now.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> Result<bool, Error> {
+    use std::os::unix::fs::MetadataExt;
+    let of = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+    let held = file.metadata().map_err(Error::io(path, "look at"))?;
+    match fs::metadata(path) {
+        Ok(there) => Ok(of(there) == of(held)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(Error::io(path, "look at")(e)),
+    }
+}
+
+/// Systems that do not remove open files have no such window.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> Result<bool, Error> {
+    Ok(true)
+}
+
 /// All entries of a folder, by name.
 pub(crate) fn list(dir: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut names = Vec::new();
@@ -203,5 +235,43 @@ fn read_owner(path: &Path) -> Result<Option<Digest>, Error> {
         Ok(digest) if read.is_ok() => Ok(Some(digest)),
         _ if text.is_empty() && read.is_ok() => Ok(None),
         _ => Err(Error::ForeignFile { path: path.to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The one who held the lock file removes it just when the next has opened it, and a third makes a new one: only one of
+    /// the two then holds the folder.
+    #[test]
+    fn a_lock_file_that_is_gone_holds_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(LOCK_NAME);
+        let mut options = File::options();
+        options.read(true).write(true).create(true).truncate(false);
+        // Removed and not made anew: the second attempt makes one and holds that.
+        let mut times = 0;
+        let held = hold(&path, &options, &mut || {
+            times += 1;
+            if times == 1 {
+                fs::remove_file(&path).unwrap();
+            }
+        });
+        assert_eq!(times, 2);
+        assert!(is_at(&held.unwrap(), &path).unwrap());
+        // Removed and held by another: refused.
+        let mut third = None;
+        let second = hold(&path, &options, &mut || {
+            if third.is_none() {
+                fs::remove_file(&path).unwrap();
+                third = Some(hold(&path, &options, &mut || {}).unwrap());
+            }
+        });
+        assert!(matches!(second, Err(Error::Locked { .. })), "{second:?}");
+        drop(third);
+        // A part's lock file that is gone for good is no file to make.
+        let gone = hold(&path, File::options().read(true), &mut || drop(fs::remove_file(&path)));
+        assert!(matches!(gone, Err(Error::Io { .. })), "{gone:?}");
     }
 }

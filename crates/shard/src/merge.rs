@@ -7,12 +7,12 @@
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::file::{PARTIAL_SUFFIX, partial_path, seal, sync_folder};
-use crate::folder::{Folder, LOCK_NAME, State, list};
+use crate::folder::{Folder, LOCK_NAME, State, hold, list};
 use crate::manifest::{Facts, MANIFEST_NAME, Manifest, REPORT_NAME, named_shard, open_named};
 use crate::shard::Access;
 use crate::split::Split;
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -88,18 +88,12 @@ fn look(part: &Path, shards: &mut Found) -> Result<Option<File>, Error> {
         if named_shard(&path).is_some() {
             add(shards, &path)?;
         } else if name == LOCK_NAME {
-            let lock = File::open(&path).map_err(Error::io(&path, "open"))?;
-            match lock.try_lock() {
-                Ok(()) => held = Some(lock),
-                Err(TryLockError::WouldBlock) => return Err(Error::Locked { path }),
-                Err(TryLockError::Error(source)) => return Err(Error::Io { path, action: "lock", source }),
-            }
+            held = Some(hold(&path, File::options().read(true), &mut || {})?);
         } else if name.strip_suffix(PARTIAL_SUFFIX).is_some_and(|name| Split::parse_file_name(name).is_some())
         {
             return Err(Error::Unfinished { path });
         } else if [MANIFEST_NAME, REPORT_NAME].contains(&name) {
-            let problem = "this folder is a finished set, not a part of one".to_owned();
-            return Err(Error::Stranger { path, problem });
+            return Err(Error::Finished { path });
         } else {
             return Err(Error::ForeignFile { path });
         }

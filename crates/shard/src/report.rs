@@ -11,7 +11,7 @@ use std::fmt;
 pub enum ReportKind {
     /// Decoded only in part or only by a tolerant decoder; its record is in the shard.
     Repaired,
-    /// Sound, but not an RGB JPEG (grey, CMYK, PNG …); its record is in the shard.
+    /// Sound, but neither an RGB nor a grey JPEG (CMYK, PNG, gzip …); its record is in the shard.
     Converted,
     /// Has no record.
     Refused,
