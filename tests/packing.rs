@@ -2,6 +2,7 @@
 
 mod parts;
 mod safety;
+mod telling;
 
 use std::fs;
 

@@ -2,24 +2,25 @@
 
 mod check;
 mod extract;
+mod forecast;
 mod inputs;
 mod inspect;
 mod merge;
+mod outcome;
 mod verify;
 
 use std::cell::Cell;
 use std::path::PathBuf;
 
 use alexnet_pack::{
-    Estimate, Filter, LabelOrder, OnBad, Options, Packed, Part, Plan, Run, Summary, pack_part,
-    read_class_list,
+    Filter, LabelOrder, OnBad, Options, Packed, Part, Plan, Run, Summary, pack_part, read_class_list,
 };
 use anyhow::Context;
 use clap::{Args as Flags, Parser, Subcommand};
 
 use self::inputs::inputs;
 use crate::input::cores;
-use crate::messages::{Exit, Refusal, say};
+use crate::messages::Exit;
 use crate::progress::{Progress, size};
 use crate::stop;
 
@@ -50,7 +51,8 @@ enum Command {
 /// The flags of packing itself.
 #[derive(Flags, Clone)]
 pub struct Pack {
-    /// A folder of downloads: finds train, val, test, devkit and patch by their official names, or Kaggle's tree
+    /// A folder of downloads: finds train, val, test, devkit and patch by their official names, Kaggle's tree, or folders
+    /// train and val
     #[arg(long, value_name = "FOLDER")]
     pub from: Option<PathBuf>,
     /// Training photos: ILSVRC2012_img_train.tar, or a folder of class folders or class tars
@@ -65,8 +67,8 @@ pub struct Pack {
     /// ILSVRC2012_devkit_t12.tar.gz: the class table, and the labels of a flat val archive; or LOC_synset_mapping.txt
     #[arg(long, value_name = "TAR.GZ|FOLDER|TXT")]
     pub devkit: Option<PathBuf>,
-    /// ILSVRC2010_test_ground_truth.txt: the labels of the test photos
-    #[arg(long, value_name = "TXT", requires = "devkit")]
+    /// ILSVRC2010_test_ground_truth.txt: the labels of the test photos; needs the devkit
+    #[arg(long, value_name = "TXT")]
     pub test_truth: Option<PathBuf>,
     /// patch_images.tar: photos that replace those of the same names
     #[arg(long, value_name = "TAR")]
@@ -128,31 +130,15 @@ pub fn run(args: Args) -> anyhow::Result<Exit> {
 }
 
 fn packing(args: &Pack) -> anyhow::Result<Exit> {
-    let out = args.out.as_ref().context("--out is required")?;
     let plan = plan(args)?;
+    outcome::remark(&plan);
     if args.dry_run {
-        return forecast(args, &plan).map(|()| Exit::Done);
+        return forecast::forecast(args, &plan).map(|()| Exit::Done);
     }
-    let summary = match execute_part(args, &plan) {
-        Err(error) => return stopped(error),
-        Ok(Packed::Set(summary)) => *summary,
-        Ok(Packed::Part { shards, photos, .. }) => {
-            say(format_args!(
-                "part {} is done: {shards} shards in {} ({photos} photos in this run); merge the parts when all are",
-                args.part,
-                out.display()
-            ))?;
-            return Ok(Exit::Done);
-        }
-    };
-    if args.json {
-        say(serde_json::to_string_pretty(&summary.manifest)?)?;
-    } else if summary.was_complete {
-        say(format_args!("{} holds this set, complete; nothing to do", out.display()))?;
-    } else {
-        report(&summary, out)?;
+    match execute_part(args, &plan) {
+        Err(error) => stopped(error),
+        Ok(packed) => outcome::outcome(args, &plan, packed),
     }
-    Ok(if summary.complaints().2 > 0 { Exit::Complaints } else { Exit::Done })
 }
 
 /// Walks the sources' headers and plans the set.
@@ -231,71 +217,6 @@ impl Drop for Bar {
         if let Some(progress) = self.progress.get() {
             progress.finish();
         }
-    }
-}
-
-fn report(summary: &Summary, out: &std::path::Path) -> anyhow::Result<()> {
-    for (split, s) in &summary.manifest.splits {
-        say(format_args!(
-            "{:<6} {} records of {} photos, {} in {} shards",
-            split.as_str(),
-            s.images,
-            s.planned,
-            size(s.bytes),
-            s.shards.len()
-        ))?;
-    }
-    let (repaired, converted, refused) = summary.complaints();
-    if repaired + converted + refused > 0 {
-        let report = out.join(alexnet_shard::REPORT_NAME);
-        say(format_args!(
-            "{repaired} photos repaired, {converted} converted, {refused} refused; each is named in {}",
-            report.display()
-        ))?;
-    }
-    say(format_args!("identity {}", summary.identity))
-}
-
-fn forecast(args: &Pack, plan: &Plan) -> anyhow::Result<()> {
-    let out = args.out.as_ref().context("--out is required")?;
-    let estimate = Estimate::of_part(plan, out, args.part)?;
-    say(format_args!("classes   {}", estimate.classes))?;
-    for s in &estimate.splits {
-        say(format_args!(
-            "{:<9} {} photos ({}) into {} shards ({})",
-            s.split.as_str(),
-            s.photos,
-            size(s.encoded_bytes),
-            s.shards,
-            size(s.shard_bytes)
-        ))?;
-        for (count, what) in [
-            (s.unlabelled, "without a label, will be refused"),
-            (s.left_out, "of classes that were not chosen"),
-            (s.ignored, "members that are no photos"),
-        ] {
-            if count > 0 {
-                say(format_args!("          {count} {what}"))?;
-            }
-        }
-    }
-    let threads = args.threads.unwrap_or_else(cores).max(1);
-    let memory = Estimate::memory_bytes(plan, threads, 4_000_000);
-    say(format_args!("to write  {}", size(estimate.needed_bytes)))?;
-    let free = estimate.free_bytes.map_or("unknown".into(), size);
-    say(format_args!("free      {free}"))?;
-    say(format_args!("memory    about {} for photos of up to 4 megapixels", size(memory)))?;
-    match estimate.free_bytes {
-        Some(free) if free < estimate.needed_bytes => {
-            let cause = format!(
-                "{} is too small: {} needed, {} free",
-                out.display(),
-                size(estimate.needed_bytes),
-                size(free)
-            );
-            Err(Refusal::new(cause, "free some space, or choose another --out").into())
-        }
-        _ => Ok(()),
     }
 }
 

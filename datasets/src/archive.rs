@@ -45,6 +45,11 @@ pub fn by_md5(md5: &str) -> Option<&'static Archive> {
     ALL.iter().find(|archive| archive.md5 == Some(md5))
 }
 
+/// The archive of that length.
+pub fn by_bytes(bytes: u64) -> Option<&'static Archive> {
+    ALL.iter().find(|archive| archive.bytes == Some(bytes))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,8 +63,11 @@ mod tests {
                 assert!(md5.len() == 32 && md5.bytes().all(digit), "{}", archive.name);
                 assert_eq!(by_md5(md5), Some(archive));
             }
+            if let Some(bytes) = archive.bytes {
+                assert_eq!(by_bytes(bytes), Some(archive));
+            }
             assert!(ALL[..i].iter().all(|other| other.name != archive.name));
         }
-        assert_eq!((by_name("holiday.tar"), by_md5("")), (None, None));
+        assert_eq!((by_name("holiday.tar"), by_md5(""), by_bytes(0)), (None, None, None));
     }
 }

@@ -36,8 +36,15 @@ pub(super) fn inputs(args: &Pack) -> anyhow::Result<Inputs> {
         );
     }
     let mut devkit = devkit.as_deref().map(Devkit::read).transpose()?;
-    if let (Some(devkit), Some(truth)) = (&mut devkit, &truth) {
-        devkit.read_test_truth(truth)?;
+    match (&mut devkit, &truth) {
+        (Some(devkit), Some(truth)) => devkit.read_test_truth(truth)?,
+        // One that was only found beside other splits' photos does no harm.
+        (None, Some(truth)) if test.is_some() || args.test_truth.is_some() => {
+            let cause = format!("{}: its lines are the ids of a devkit, and none is given", truth.display());
+            let hint = "name ILSVRC2010_devkit-1.0.tar.gz with --devkit";
+            return Err(Refusal::new(cause, hint).into());
+        }
+        _ => {}
     }
     let open = |path: Option<std::path::PathBuf>| path.as_deref().map(Source::open).transpose();
     let mut inputs = Inputs { train: open(train)?, val: open(val)?, test: open(test)?, devkit };

@@ -19,11 +19,15 @@ pub struct Args {
 
 pub fn run(args: Args) -> anyhow::Result<Exit> {
     let merged = alexnet_shard::merge(&args.parts, &args.out)?;
-    let copied = match merged.copied {
-        0 => String::new(),
-        n => format!(", {n} copied from other file systems (their originals are left)"),
+    let moved = match (merged.moved, merged.copied) {
+        (0, 0) => "nothing was left to move".to_owned(),
+        (moved, 0) => format!("{moved} shards moved"),
+        (0, copied) => format!("{copied} shards copied from other file systems (their originals are left)"),
+        (moved, copied) => format!(
+            "{moved} shards moved, {copied} copied from other file systems (their originals are left)"
+        ),
     };
-    say(format_args!("{} holds the set: {} shards moved{copied}", args.out.display(), merged.moved))?;
+    say(format_args!("{} holds the set: {moved}", args.out.display()))?;
     say(format_args!("identity {}", merged.identity))?;
     Ok(Exit::Done)
 }

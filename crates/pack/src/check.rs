@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use alexnet_datasets::archive::{Archive, by_md5, by_name};
+use alexnet_datasets::archive::{Archive, by_bytes, by_md5, by_name};
 use alexnet_datasets::ilsvrc2012;
 use md5::{Digest, Md5};
 
@@ -18,7 +18,7 @@ use crate::error::Error;
 pub enum Verdict {
     /// It is this archive, whole.
     Sound(&'static Archive),
-    /// It has the name of this archive and not its bytes.
+    /// It has the name of this archive, or an unknown name and this one's length, and not its bytes.
     Damaged(&'static Archive),
     /// It has the name of this archive, and a wrong length; it was not hashed.
     WrongLength(&'static Archive),
@@ -68,7 +68,8 @@ pub fn check(path: &Path, progress: &dyn Fn(u64)) -> Result<Checked, Error> {
         progress(done);
     }
     let md5: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let verdict = match (by_md5(&md5), named) {
+    let alike = named.or_else(|| by_bytes(bytes));
+    let verdict = match (by_md5(&md5), alike) {
         (Some(archive), _) => Verdict::Sound(archive),
         (None, Some(archive)) if archive.md5.is_none() => Verdict::Unpublished(archive),
         (None, Some(archive)) => Verdict::Damaged(archive),
@@ -104,6 +105,10 @@ mod tests {
         assert_eq!(verdict("ILSVRC2012_img_val.tar", b"abc").0, Verdict::WrongLength(&ilsvrc2012::VAL));
         let test = ilsvrc2012::TEST.name;
         assert_eq!(verdict(test, b"abc"), (Verdict::Damaged(&ilsvrc2012::TEST), abc.clone()));
+        // Under another name it is told by its length.
+        let devkit = vec![0; ilsvrc2012::DEVKIT.bytes.unwrap_or_default() as usize];
+        assert_eq!(verdict("kit.tgz", &devkit).0, Verdict::Damaged(&ilsvrc2012::DEVKIT));
+        assert_eq!(verdict("kit.tgz", &devkit[1..]).0, Verdict::Unknown);
         assert_eq!(verdict(ilsvrc2012::DEVKIT.name, b"abc").0, Verdict::Damaged(&ilsvrc2012::DEVKIT));
         assert!(matches!(verdict("ILSVRC2010_images_val.tar", b"abc").0, Verdict::Unpublished(_)));
         assert_eq!(verdict("ILSVRC2012_img_train_t3.tar", b"abc").0, Verdict::OtherTask);

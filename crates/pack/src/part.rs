@@ -8,6 +8,7 @@ use std::str::FromStr;
 /// Which shards of a set a run packs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {
+    /// As it was given: the last of n is n or 0.
     index: u32,
     count: u32,
 }
@@ -19,12 +20,12 @@ impl Part {
     /// The shards k ≡ `index` mod `count`; `None` if `index` is above `count` or `count` is 0. So parts may be counted
     /// from 0 or from 1: the last of them is 0's other name.
     pub fn new(index: u32, count: u32) -> Option<Part> {
-        (count > 0 && index <= count).then(|| Part { index: index % count, count })
+        (count > 0 && index <= count).then_some(Part { index, count })
     }
 
     /// Whether this shard is of the part.
     pub fn has(&self, shard: u32) -> bool {
-        shard % self.count == self.index
+        shard % self.count == self.index % self.count
     }
 }
 
@@ -65,6 +66,7 @@ mod tests {
         for bad in ["", "3", "/", "3/2", "1/0", "-1/2", "1/2/3", "a/b"] {
             assert!(bad.parse::<Part>().is_err(), "{bad}");
         }
-        assert_eq!("4/4".parse::<Part>().unwrap().to_string(), "0/4");
+        // What was asked for is what is told.
+        assert_eq!("4/4".parse::<Part>().unwrap().to_string(), "4/4");
     }
 }
