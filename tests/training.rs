@@ -97,12 +97,20 @@ fn a_complete_run_says_so_and_another_is_refused() {
 
 #[test]
 fn every_preset_and_number_of_columns_trains() {
-    for (net, recipe, columns) in
-        [("paper", "paper", "1"), ("paper", "modern", "2"), ("original", "original-2010", "4")]
-    {
-        let out = fresh(&format!("train-{net}-{columns}"));
-        let more = ["--steps", "2", "--net", net, "--recipe", recipe, "--columns", columns];
-        run("train", training(&out, &more)).ends(0);
+    let nets = [
+        ("paper", "paper", "1", "8"),
+        ("paper", "modern", "2", "8"),
+        ("original", "original-2010", "4", "8"),
+        ("original", "original-2012", "8", "4"),
+        ("one-column", "paper", "1", "8"),
+        ("conv6", "original-2012", "2", "8"),
+        ("modern", "modern", "1", "8"),
+        ("cifar", "cifar", "1", "1"),
+    ];
+    for (net, recipe, columns, narrow) in nets {
+        let out = fresh(&format!("train-{net}-{columns}-{recipe}"));
+        let shape = ["--net", net, "--columns", columns, "--narrow", narrow];
+        run("train", training(&out, &[&["--steps", "2", "--recipe", recipe], &shape[..]].concat())).ends(0);
         let log = fs::read_to_string(out.join("log.jsonl")).unwrap();
         let losses: Vec<f64> = log
             .lines()
@@ -110,6 +118,10 @@ fn every_preset_and_number_of_columns_trains() {
             .collect();
         assert_eq!(losses.len(), 3, "{log}");
         assert!((losses[0] - 10f64.ln()).abs() < 1.5, "{net} starts at {}", losses[0]);
+        // What was trained is the net that was asked for.
+        let described: serde_json::Value =
+            serde_json::from_slice(&fs::read(out.join("run.json")).unwrap()).unwrap();
+        assert_eq!(described["net"]["columns"].to_string(), columns, "{described}");
     }
 }
 
