@@ -86,12 +86,12 @@ pub enum Error {
         /// What it is instead of a file stored as it is.
         what: &'static str,
     },
-    /// Photos lie in a folder below a class folder.
-    #[error("{}: photos lie in folders below this class folder, the first is {}", path.display(), photo.display())]
+    /// Photos lie in a folder below a class folder, or class tars inside one.
+    #[error("{}: photos lie too deep in this class folder, the first is {}", path.display(), photo.display())]
     Below {
         /// The class folder.
         path: PathBuf,
-        /// The first of them.
+        /// The first of them, or the first class tar.
         photo: PathBuf,
     },
     /// A file of the source is not what it was when its headers were walked.
@@ -226,7 +226,9 @@ impl Error {
                 "the archive is damaged: compare its MD5 with the publisher's and fetch it again".into()
             }
             Error::NoPhotos { .. } => {
-                "photos are files named *.JPEG, *.jpeg or *.jpg, in tars per class or in class folders".into()
+                "photos are files named *.JPEG, *.jpeg or *.jpg, in tars per class or in class folders; a folder of \
+                 downloaded archives is given with --from"
+                    .into()
             }
             Error::Lost { .. } => {
                 "pack the archive again with `tar --dereference --hard-dereference` and without `--sparse`, or give the \
@@ -234,7 +236,8 @@ impl Error {
                     .into()
             }
             Error::Below { path, .. } => format!(
-                "a class folder holds its photos itself: move them up; or, if {} holds the class folders, give that",
+                "a class folder holds its photos itself: move them up; or, if {} holds the class folders or class tars, \
+                 give that",
                 path.display()
             ),
             Error::Mat { .. } | Error::Devkit { .. } => {

@@ -158,6 +158,13 @@ fn folders_below_class_folders() {
         "{error}"
     );
     assert!(error.hint().unwrap().contains("n2 holds the class folders"), "{error}");
+    // Tars of classes, there or deeper.
+    for name in ["n1/n00000001.tar", "n1/boxes/n00000002.tar"] {
+        let path = write(&root, name, &[]);
+        let error = Source::open(&root).unwrap_err();
+        assert!(matches!(&error, Error::Below { photo, .. } if *photo == path), "{error}");
+        fs::remove_file(path).unwrap();
+    }
     // The folder above that of the class folders.
     let error = Source::open(dir.path()).unwrap_err();
     assert!(error.hint().unwrap().contains("train holds the class folders"), "{error}");

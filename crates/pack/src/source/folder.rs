@@ -1,7 +1,7 @@
 //! Class folders on disk: `root/<class>/<photo>.JPEG`, class tars `root/<WNID>.tar`, or photos directly in `root`.
 //!
 //! The order is that of the names as bytes, so it does not depend on the file system. Links are followed. Folders below a
-//! class folder are not entered: with a photo in them they are refused, else counted.
+//! class folder are not entered: with a photo or a class tar in them they are refused, else counted.
 
 use std::fs;
 use std::io;
@@ -41,7 +41,7 @@ pub(super) fn walk(root: &Path, found: &mut dyn FnMut(Found) -> Result<(), Error
     let (junk, folders): (Vec<String>, Vec<String>) = folders.into_iter().partition(|f| is_junk_folder(f));
     let mut classes: Vec<(String, bool)> = folders.into_iter().map(|name| (name, false)).collect();
     for (name, stamp) in files {
-        match name.strip_suffix(".tar").filter(|stem| is_wnid(stem)) {
+        match class_tar(&name) {
             Some(wnid) => classes.push((wnid.to_owned(), true)),
             None => found(Found::File(File { folder: None, name, stamp }))?,
         }
@@ -60,6 +60,9 @@ pub(super) fn walk(root: &Path, found: &mut dyn FnMut(Found) -> Result<(), Error
         let folder = root.join(&class);
         let Listing { folders, files, others } = list(&folder)?;
         for (name, stamp) in files {
+            if class_tar(&name).is_some() {
+                return Err(Error::Below { photo: folder.join(name), path: folder });
+            }
             found(Found::File(File { folder: Some(class.clone()), name, stamp }))?;
         }
         for below in &folders {
@@ -105,7 +108,12 @@ fn list(folder: &Path) -> Result<Listing, Error> {
     Ok(listing)
 }
 
-/// The first photo anywhere below a folder. Links to folders are not followed: they may lead in circles.
+/// The class that a file is the tar of by its name.
+fn class_tar(name: &str) -> Option<&str> {
+    name.strip_suffix(".tar").filter(|stem| is_wnid(stem))
+}
+
+/// The first photo or class tar anywhere below a folder. Links to folders are not followed: they may lead in circles.
 fn first_photo(folder: &Path) -> Result<Option<PathBuf>, Error> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(|e| Error::io(folder, e))? {
@@ -122,7 +130,7 @@ fn first_photo(folder: &Path) -> Result<Option<PathBuf>, Error> {
                     return Ok(Some(photo));
                 }
             }
-            false if is_photo(&name) => return Ok(Some(path)),
+            false if is_photo(&name) || class_tar(&name).is_some() => return Ok(Some(path)),
             false => {}
         }
     }
