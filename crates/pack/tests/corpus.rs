@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use alexnet_rng::{Purpose, Stream};
 
 use crate::archive::{Tar, devkit_tar_gz, fixture, gzip, jpeg, meta_mat, train_tar};
+use crate::members::{header, sparse, with_records};
 use crate::surfaces::SURFACES;
 use crate::world::{ROWS, World};
 
@@ -27,7 +28,11 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
             flat.add(&format!("val/{}/n00000001_2.JPEG", "d".repeat(120)), b"long name");
             flat.add("._n00000001_2.JPEG", b"").add("val/ILSVRC2012_val_00000001.JPEG", &[7; 600]);
             let nested = train_tar(&[("n00000001", vec![photo("n00000001_1.JPEG"), photo("x.jpg")])]);
-            vec![flat.bytes(), nested]
+            let mut odd = Tar::new();
+            sparse(&mut odd, "holes.txt");
+            with_records(&mut odd, &["GNU.sparse.name=holes.csv", "path=x"], "y", &[1; 9]);
+            odd.raw(&header(tar::EntryType::Link, "link", 0), &[]).add("n00000001_1.JPEG", &[7; 9]);
+            vec![flat.bytes(), nested, odd.bytes()]
         }
         "mat" => vec![meta_mat(&ROWS), fixture("meta.mat"), fixture("meta-packed.mat")],
         "devkit" => {
@@ -37,7 +42,11 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
             let mut kaggle = Tar::new();
             kaggle.add("LOC_synset_mapping.txt", b"n01440764 tench\n");
             kaggle.add("LOC_val_solution.csv", b"ImageId,P\nILSVRC2012_val_00000002,n01440764 1 2 3 4\n");
-            vec![devkit_tar_gz(&ROWS, &[1, 4, 2]), tar.bytes(), kaggle.bytes()]
+            let mut long = Tar::new();
+            long.add(&format!("{}/meta.mat", "d".repeat(120)), &meta_mat(&ROWS[..1]));
+            let path = "path=data/ILSVRC2012_validation_ground_truth.txt";
+            with_records(&mut long, &[path], "short", b"1\n");
+            vec![devkit_tar_gz(&ROWS, &[1, 4, 2]), tar.bytes(), kaggle.bytes(), long.bytes()]
         }
         "header" => {
             vec![world().bytes("out").remove("train-00000.shard").unwrap()[..4096].to_vec()]
@@ -46,7 +55,15 @@ fn seeds(name: &str) -> Vec<Vec<u8>> {
         "manifest" => vec![world().bytes("out").remove("manifest.json").unwrap()],
         "decode" => {
             let small = jpeg(17, 11, 3);
-            let names = ["rgba.png", "cmyk.jpg", "ycck.jpg", "grey.jpg", "progressive.jpg"];
+            let names = [
+                "rgba.png",
+                "cmyk.jpg",
+                "ycck.jpg",
+                "grey.jpg",
+                "progressive.jpg",
+                "rgb-adobe.jpg",
+                "rgb16.png",
+            ];
             let fixtures = names.map(fixture);
             [small.clone(), gzip(&small)].into_iter().chain(fixtures).collect()
         }

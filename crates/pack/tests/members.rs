@@ -7,7 +7,8 @@ use tar::EntryType;
 
 use crate::archive::{Tar, write};
 
-fn header(kind: EntryType, name: &str, size: u64) -> tar::Header {
+/// A header of any kind.
+pub fn header(kind: EntryType, name: &str, size: u64) -> tar::Header {
     let mut header = tar::Header::new_gnu();
     header.set_entry_type(kind);
     header.set_path(name).unwrap();
@@ -17,7 +18,7 @@ fn header(kind: EntryType, name: &str, size: u64) -> tar::Header {
 }
 
 /// A member with pax records before it, each a line without its length.
-fn with_records(tar: &mut Tar, records: &[&str], name: &str, data: &[u8]) {
+pub fn with_records(tar: &mut Tar, records: &[&str], name: &str, data: &[u8]) {
     let line = |record: &&str| {
         let mut length = record.len() + 2;
         while length != format!("{length} {record}\n").len() {
@@ -31,7 +32,7 @@ fn with_records(tar: &mut Tar, records: &[&str], name: &str, data: &[u8]) {
 }
 
 /// An old GNU sparse member whose list of holes goes on in two more blocks.
-fn sparse(tar: &mut Tar, name: &str) {
+pub fn sparse(tar: &mut Tar, name: &str) {
     let mut sparse = header(EntryType::GNUSparse, name, 700);
     sparse.as_mut_bytes()[482] = 1;
     sparse.set_cksum();
