@@ -225,3 +225,40 @@ fn a_run_leaves_events_curves_and_filters() {
     run("alexnet", args!["curves", scratch().join("no-run")]).refuses("log.jsonl");
     run("alexnet", args!["filters", scratch().join("no-run")]).refuses("no-run");
 }
+
+/// Which layers see all columns is the user's choice, and a checkpoint of another choice is another network's.
+#[test]
+fn columns_meet_where_the_user_says() {
+    let meets = |more: &[&str]| -> Vec<String> {
+        let said = run("train", [&["--summary"], more].concat()).ends(0).out;
+        let rows = said.lines().filter(|line| line.trim_end().ends_with(" yes"));
+        rows.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(meets(&[]), ["conv3", "fc6", "fc7", "fc8"]);
+    assert_eq!(meets(&["--crossing", "conv2,conv5"]), ["conv2", "conv5", "fc8"]);
+    assert_eq!(meets(&["--crossing", "none", "--columns", "4"]), ["fc8"]);
+    run("train", ["--summary", "--crossing", "conv1"])
+        .refuses("conv1 cannot be made to read all columns, only conv2");
+    let out = fresh("crossing");
+    training(&out, &["--steps", "1", "--crossing", "conv4,fc6"]).ends(0);
+    training(&out, &["--steps", "1", "--crossing", "conv4"]).refuses("now it would be");
+}
+
+/// What a run needs is said before it, refused where it cannot be had, and how it was started stands in its folder.
+#[test]
+fn needs_and_commands_are_told() {
+    let out = fresh("needs");
+    let said = training(&out, &["--dry-run"]).ends(0).out;
+    for part in ["activations of 32", "loaded ahead; ", "free here", "free there"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    training(&out, &["--batch", "4000000000", "--steps", "1"]).refuses("of memory, this machine has");
+    assert!(!out.exists());
+    training(&out, &["--steps", "1", "--pca", "set"]).ends(0);
+    training(&out, &["--steps", "1", "--pca", "set", "--threads", "1"]).ends(0);
+    let commands = fs::read_to_string(out.join("commands.txt")).unwrap();
+    let lines: Vec<&str> = commands.lines().collect();
+    assert_eq!(lines.len(), 2, "{commands}");
+    assert!(lines[0].starts_with(&format!("train {}: --data ", env!("CARGO_PKG_VERSION"))), "{commands}");
+    assert!(lines[1].ends_with("--pca set --threads 1"), "{commands}");
+}

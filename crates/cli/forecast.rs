@@ -2,6 +2,7 @@
 
 use alexnet_train::Job;
 
+use crate::memory::{Need, available};
 use crate::messages::say;
 use crate::progress::size;
 use crate::replicas::version;
@@ -33,11 +34,16 @@ pub(crate) fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
         format!("{count} replicas of up to {} samples; here {each}", job.largest_share(count))
     };
     say(format_args!("device       {why}"))?;
-    let ring = 3 * (job.largest_share(count) * channels * height * width * 4) as u64;
+    let share = job.largest_share(count);
+    let Need { network, ring } = Need::of(job, share, 1)?;
+    let free = available().map_or(String::new(), |[free, _]| format!("; {} free here", size(free)));
     say(format_args!(
-        "memory       weights, velocities, gradients {}; ring of batches {}",
+        "memory       {} for weights, velocities, gradients ({}) and activations of {share}; {} for batches loaded ahead{free}",
+        size(network),
         size(3 * parameters),
         size(ring)
     ))?;
-    say(format_args!("checkpoints  2 of {}", size(2 * parameters)))
+    let free = args.out.as_deref().and_then(alexnet_pack::free_bytes);
+    let free = free.map_or(String::new(), |free| format!("; {} free there", size(free)));
+    say(format_args!("checkpoints  2 of {}, and a third while one is written{free}", size(2 * parameters)))
 }

@@ -12,6 +12,7 @@ pub mod filters;
 mod forecast;
 pub mod initial;
 pub mod input;
+mod memory;
 pub mod messages;
 pub mod pack;
 pub mod pca;

@@ -54,6 +54,10 @@ pub struct Table {
     /// dropout, biases (of one), lighting; several with commas
     #[arg(long, value_name = "CLAIM", value_delimiter = ',')]
     pub without: Vec<Without>,
+    /// Layers that read all columns, such as conv3,fc6,fc7; the others read their own, the last one always all. none: they meet
+    /// only there [default: the network's]
+    #[arg(long, value_name = "LAYERS", value_delimiter = ',')]
+    pub crossing: Vec<String>,
     /// Leave a middle layer out, such as conv3 or conv4
     #[arg(long, value_name = "LAYER")]
     pub without_layer: Vec<String>,
@@ -112,6 +116,10 @@ impl Table {
         }
         for name in &self.without_layer {
             net = net.without_layer(name)?;
+        }
+        if !self.crossing.is_empty() {
+            let names: Vec<&str> = self.crossing.iter().map(String::as_str).collect();
+            net = net.with_crossing(if names == ["none"] { &[] } else { &names })?;
         }
         for without in &self.without {
             if let Without::Net(ablation) = without {

@@ -15,6 +15,7 @@ use crate::device::{Graphs, Place, Work};
 use crate::forecast::forecast;
 use crate::initial;
 use crate::input::{Check, OrderName, cores};
+use crate::memory;
 use crate::messages::{Exit, Refusal, say};
 use crate::records::Recorder;
 use crate::replicas::{self, Together};
@@ -24,7 +25,7 @@ use crate::table::Table;
 use crate::watch::{Silent, Watch};
 
 /// Options that the sample's own network and recipe leave no choice in.
-const SETTLED_BY_SAMPLE: [&str; 14] = [
+const SETTLED_BY_SAMPLE: [&str; 15] = [
     "data",
     "summary",
     "profile",
@@ -33,6 +34,7 @@ const SETTLED_BY_SAMPLE: [&str; 14] = [
     "narrow",
     "without",
     "without_layer",
+    "crossing",
     "activation",
     "recipe",
     "batch",
@@ -261,6 +263,9 @@ pub fn execute(
         return conclude(job, out, ending, world.rank == 0);
     }
     let choice = args.place.choose(job.net.columns)?.with_graphs(args.graph)?;
+    if choice.is_cpu() {
+        memory::check(job)?;
+    }
     let folder = Folder::take(out, &prepared.description)?;
     remember(&folder, job, data, &choice.why)?;
     let threads = args.threads.unwrap_or_else(cores).max(1);
@@ -344,15 +349,30 @@ impl Work for Training<'_> {
     }
 }
 
-/// Leaves beside the checkpoints what a person needs to repeat the run: the recipe, the data's place, and where it
-/// computed and in what, a line for each change: a run may go on on another device.
+/// Leaves beside the checkpoints what a person needs to repeat the run: the recipe, the data's place, by which command and
+/// version it was started and where it computed, a line for each change: a run may go on on another device.
 pub(crate) fn remember(folder: &Folder, job: &Job, data: &Path, device: &str) -> anyhow::Result<()> {
     folder.write("recipe.toml", job.recipe.to_toml().as_bytes())?;
     let data = std::path::absolute(data).unwrap_or_else(|_| data.to_owned());
     folder.write("data.txt", format!("{}\n", data.display()).as_bytes())?;
-    let devices = std::fs::read_to_string(folder.file("devices.txt")).unwrap_or_default(); // none yet
-    if devices.lines().last() != Some(device) {
-        folder.write("devices.txt", format!("{devices}{device}\n").as_bytes())?;
+    let command = std::env::args_os().skip(1).map(|arg| quoted(&arg.to_string_lossy()));
+    let command =
+        command.fold(format!("train {}:", env!("CARGO_PKG_VERSION")), |line, arg| line + " " + &arg);
+    for (file, line) in [("devices.txt", device), ("commands.txt", &command)] {
+        let lines = std::fs::read_to_string(folder.file(file)).unwrap_or_default(); // none yet
+        if lines.lines().last() != Some(line) {
+            folder.write(file, format!("{lines}{line}\n").as_bytes())?;
+        }
     }
     Ok(())
+}
+
+/// An argument as a shell takes it.
+fn quoted(arg: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./:=,+@%".contains(c);
+    if !arg.is_empty() && arg.chars().all(plain) {
+        arg.to_owned()
+    } else {
+        format!("'{}'", arg.replace('\'', "'\\''"))
+    }
 }

@@ -110,6 +110,31 @@ impl Net {
         Ok(self)
     }
 
+    /// The same net with these layers reading all columns and every other one its own: the connectivity of the columns, layer
+    /// by layer. The first layer reads the image and the last always reads all.
+    ///
+    /// # Errors
+    /// [`Error::Net`] if a name is none of a layer in between.
+    pub fn with_crossing(mut self, names: &[&str]) -> Result<Net, Error> {
+        let last = self.layers.len().saturating_sub(1);
+        let mut inner: Vec<&mut Layer> = self.layers[..last].iter_mut().skip(1).collect();
+        inner.retain(|layer| layer.reads().is_some());
+        if let Some(unknown) = names.iter().find(|name| !inner.iter().any(|l| l.name() == Some(**name))) {
+            let known: Vec<&str> = inner.iter().filter_map(|l| l.name()).collect();
+            let problem = format!("{unknown} cannot be made to read all columns, only {}", known.join(", "));
+            return Err(Error::Net { preset: self.preset.clone(), problem });
+        }
+        for layer in inner {
+            let crosses = layer.name().is_some_and(|name| names.contains(&name));
+            if let Some(reads) = layer.reads_mut() {
+                *reads = if crosses { Reads::AllColumns } else { Reads::OwnColumn };
+            }
+        }
+        let at = if names.is_empty() { "no layer".to_owned() } else { names.join(", ") };
+        self.preset = format!("{} crossing at {at}", self.preset);
+        Ok(self)
+    }
+
     /// The same net with another activation.
     pub fn with_activation(mut self, activation: Activation) -> Net {
         if activation == Activation::Tanh {

@@ -11,6 +11,7 @@ use std::collections::HashMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, View, serialize_to_file};
 use serde::{Deserialize, Serialize};
 
@@ -149,7 +150,11 @@ impl Checkpoint {
         let written = serialize_to_file(tensors, Some(metadata), &partial);
         if let Err(error) = written {
             let _ = fs::remove_file(&partial);
-            return Err(Error::Checkpoint { path: partial, problem: format!("cannot write it: {error}") });
+            let path = partial;
+            return Err(match error {
+                SafeTensorError::IoError(source) => Error::Io { path, action: "write it", source },
+                other => Error::Checkpoint { path, problem: format!("cannot write it: {other}") },
+            });
         }
         let io = |action| move |source| Error::Io { path: path.to_owned(), action, source };
         File::open(&partial).and_then(|file| file.sync_all()).map_err(io("sync it"))?;

@@ -104,6 +104,9 @@ impl Error {
             Error::Device(error) if error.cause.is::<OutOfMemory>() => {
                 "give a smaller --batch, more devices, or --device cpu"
             }
+            Error::Device(error) if error.cause.is::<std::collections::TryReserveError>() => {
+                "give a smaller --batch"
+            }
             Error::Device(error) if error.cause.is::<crate::replica::LostReplica>() => {
                 "what that rank said itself tells more; the same command goes on from the last checkpoint"
             }

@@ -125,7 +125,7 @@ fn unfinished_bytes(out: &Path) -> u64 {
 }
 
 /// Free bytes of the file system that holds the nearest existing folder of `path`.
-fn free_bytes(path: &Path) -> Option<u64> {
+pub fn free_bytes(path: &Path) -> Option<u64> {
     let absolute: PathBuf = std::path::absolute(path).ok()?;
     let existing = absolute.ancestors().find(|p| p.exists())?;
     let stat = rustix::fs::statvfs(existing).ok()?;

@@ -35,7 +35,7 @@ pub use check::{Checked, Verdict, check};
 pub use classes::{ClassTable, LabelOrder, read_class_list};
 pub use devkit::{Devkit, Synset};
 pub use error::Error;
-pub use estimate::{Estimate, SplitEstimate};
+pub use estimate::{Estimate, SplitEstimate, free_bytes};
 pub use geometry::{Geometry, Region};
 pub use layout::Layout;
 pub use part::Part;

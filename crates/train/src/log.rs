@@ -1,7 +1,7 @@
 //! `log.jsonl`: one JSON object a line, for people and plots. It carries times, so it is no part of a run's result.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -67,14 +67,22 @@ pub struct Log {
 
 impl Log {
     /// Opens the log of a run that stands at `step`: records of later steps, which an interrupted run left behind,
-    /// are dropped, since their steps will be done again.
+    /// are dropped, since their steps will be done again, and with them a last line that a kill cut short. Lines that
+    /// are no records stay: somebody put them there.
     pub fn open(path: &Path, step: u64) -> Result<Self, Error> {
-        let kept: Vec<Record> = read(path)?.into_iter().filter(|r| r.step() <= step).collect();
+        let text = text(path)?;
+        let keeps = |line: &&str| match serde_json::from_str::<Record>(line) {
+            Ok(record) => record.step() <= step,
+            Err(_) => line.ends_with('\n'),
+        };
+        let mut kept: String = text.split_inclusive('\n').filter(keeps).collect();
+        if !kept.is_empty() && !kept.ends_with('\n') {
+            kept.push('\n');
+        }
         // Renamed into its place, so that a kill amid the rewriting loses nothing.
         let partial = path.with_extension("jsonl.partial");
         let io = |source| Error::Io { path: partial.clone(), source };
-        let lines: String = kept.iter().map(|record| line(record) + "\n").collect();
-        std::fs::write(&partial, lines).map_err(io)?;
+        std::fs::write(&partial, kept).map_err(io)?;
         std::fs::rename(&partial, path).map_err(io)?;
         let file = OpenOptions::new().append(true).open(path).map_err(io)?;
         Ok(Log { path: path.to_owned(), file })
@@ -91,21 +99,18 @@ fn line(record: &Record) -> String {
     serde_json::to_string(record).expect("a record is plain data")
 }
 
-/// All whole records of a log; a last line that a kill cut short is left out, a missing file is an empty log.
+/// All records of a log; lines that are none are left out, a missing file is an empty log.
 pub fn read(path: &Path) -> Result<Vec<Record>, Error> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(vec![]),
-        Err(source) => return Err(io(source)),
-    };
-    let mut records = vec![];
-    for line in BufReader::new(file).lines() {
-        if let Ok(record) = serde_json::from_str(&line.map_err(io)?) {
-            records.push(record);
-        }
+    Ok(text(path)?.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// The log as it is, up to bytes that are no UTF-8.
+fn text(path: &Path) -> Result<String, Error> {
+    match std::fs::read(path) {
+        Ok(bytes) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(String::new()),
+        Err(source) => Err(Error::Io { path: path.to_owned(), source }),
     }
-    Ok(records)
 }
 
 #[cfg(test)]
@@ -132,9 +137,12 @@ mod tests {
         for step in [10, 20, 30] {
             log.add(&train(step)).unwrap();
         }
+        writeln!(log.file, "the fan was cleaned here").unwrap();
         write!(log.file, "{{\"kind\":\"tra").unwrap();
         drop(log);
         Log::open(&path, 20).unwrap().add(&train(25)).unwrap();
         assert_eq!(read(&path).unwrap(), [train(10), train(20), train(25)]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().nth(2), Some("the fan was cleaned here"), "{text}");
     }
 }
