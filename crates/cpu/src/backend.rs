@@ -1,52 +1,16 @@
-//! The trait of operations on the CPU: which function does what, and who lends which workspace.
+//! The trait of operations on the CPU: which function does what.
 
 use alexnet_net::{
-    AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, Gradients, LocalResponse,
-    MaxPool, Segment, SoftmaxSlice, Weights, WithinMap,
+    AveragePool, Backend, Convolution, Dense, DeviceError, Dropout, Exchange, FusedOf, Gradients,
+    LocalResponse, MaxPool, Segment, SoftmaxSlice, Weights, WithinMap,
 };
 
+use crate::devices::{CpuBackend, zeros};
 use crate::elementwise::Sum;
-use crate::workers::Workers;
 use crate::{convolution, dense, dropout, elementwise, normalisation, pooling, softmax, within_map};
-
-/// The CPU as one device or several simulated ones. Buffers are vectors; the devices share threads and workspaces
-/// and run one after another.
-pub struct CpuBackend {
-    devices: usize,
-    workers: Workers,
-    shared: Vec<f32>,
-}
 
 type Done = Result<(), DeviceError>;
 type Floats = Vec<f32>;
-
-impl CpuBackend {
-    /// `devices` devices (at least 1) on `threads` threads; 0 threads means all cores.
-    ///
-    /// # Errors
-    /// The system gives no threads.
-    pub fn new(devices: usize, threads: usize) -> Result<Self, DeviceError> {
-        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = Workers::new(if threads == 0 { cores() } else { threads });
-        let workers = workers.map_err(|cause| DeviceError {
-            device: 0,
-            operation: "start its threads",
-            cause: Box::new(cause),
-        })?;
-        Ok(CpuBackend { devices: devices.max(1), workers, shared: Vec::new() })
-    }
-
-    /// Number of threads.
-    pub fn threads(&self) -> usize {
-        self.workers.threads()
-    }
-
-    fn share(&mut self, len: usize) {
-        if self.shared.len() < len {
-            self.shared.resize(len, 0.0);
-        }
-    }
-}
 
 /// The two parts of a layer's gradient.
 fn split(dw: Gradients<'_, Floats>) -> (Sum<'_>, Sum<'_>) {
@@ -64,6 +28,10 @@ impl Backend for CpuBackend {
 
     fn devices(&self) -> usize {
         self.devices
+    }
+
+    fn fused(&mut self) -> Option<FusedOf<'_, Self>> {
+        self.fuses.then_some(self as _)
     }
 
     fn floats(&mut self, device: usize, len: usize) -> Result<Floats, DeviceError> {
@@ -98,15 +66,11 @@ impl Backend for CpuBackend {
     }
 
     fn reserve_convolution(&mut self, _: usize, op: &Convolution, n: usize) -> Done {
-        self.workers.reserve(convolution::scratch_len(op));
-        self.share(convolution::shared_len(op, n));
-        Ok(())
+        self.reserve(convolution::scratch_len(op), convolution::shared_len(op, n))
     }
 
     fn reserve_dense(&mut self, _: usize, op: &Dense, n: usize) -> Done {
-        self.workers.reserve(dense::scratch_len());
-        self.share(dense::shared_len(op, n));
-        Ok(())
+        self.reserve(dense::scratch_len(), dense::shared_len(op, n))
     }
 
     fn convolution_forward(
@@ -212,6 +176,7 @@ impl Backend for CpuBackend {
         x: &Floats,
         y: &mut Floats,
     ) -> Done {
+        self.reserve(normalisation::scratch_len(op), 0)?;
         normalisation::local_response_forward(&self.workers, op, n, x, y);
         Ok(())
     }
@@ -225,13 +190,13 @@ impl Backend for CpuBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.workers.reserve(normalisation::scratch_len(op.channels / op.columns));
-        normalisation::local_response_backward(&self.workers, op, n, x, dy, dx);
+        self.reserve(normalisation::scratch_len(op), 0)?;
+        normalisation::local_response_backward(&self.workers, op, false, n, (x, dy), dx);
         Ok(())
     }
 
     fn within_map_forward(&mut self, _: usize, op: &WithinMap, n: usize, x: &Floats, y: &mut Floats) -> Done {
-        self.workers.reserve(within_map::scratch_len(op));
+        self.reserve(within_map::scratch_len(op), 0)?;
         within_map::forward(&self.workers, op, n, x, y);
         Ok(())
     }
@@ -245,7 +210,7 @@ impl Backend for CpuBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        self.workers.reserve(within_map::scratch_len(op));
+        self.reserve(within_map::scratch_len(op), 0)?;
         within_map::backward(&self.workers, op, n, x, dy, dx);
         Ok(())
     }
@@ -272,7 +237,7 @@ impl Backend for CpuBackend {
         dy: &Floats,
         dx: &mut Floats,
     ) -> Done {
-        pooling::backward(&self.workers, op, n, places, dy, dx);
+        pooling::backward(&self.workers, op, n, (places, None), dy, dx);
         Ok(())
     }
 
@@ -385,16 +350,4 @@ impl Backend for CpuBackend {
         elementwise::update(&self.workers, segments, momentum, parameters, velocity, gradient);
         Ok(())
     }
-}
-
-/// A vector of zeros, or an error where there is no room for it. (Fresh zeros cost nothing until they are written.)
-fn zeros<T: Clone + Default>(device: usize, len: usize) -> Result<Vec<T>, DeviceError> {
-    let mut values = Vec::new();
-    values.try_reserve_exact(len).map_err(|cause| DeviceError {
-        device,
-        operation: "allocate a buffer",
-        cause: Box::new(cause),
-    })?;
-    values.resize(len, T::default());
-    Ok(values)
 }

@@ -23,17 +23,20 @@
 mod backend;
 mod convolution;
 mod dense;
+mod devices;
 mod dropout;
 mod elementwise;
+mod fused;
 mod gemm;
 mod lowering;
 mod normalisation;
 mod peak;
 mod pooling;
+mod response_pool;
 mod softmax;
 mod winograd;
 mod within_map;
 mod workers;
 
-pub use backend::CpuBackend;
+pub use devices::CpuBackend;
 pub use peak::peak;

@@ -2,112 +2,175 @@
 //!
 //! For the maximum a row of outputs is taken a strip at a time, place by place: every output of the strip is compared with the same
 //! place of its window before the next place is looked at. That keeps the order in which places win and lets the
-//! compiler compare many outputs at once.
+//! compiler compare many outputs at once; values behind a line's end are −∞, which never wins, so that it compares whole registers.
 
 use alexnet_net::{AveragePool, MaxPool};
-use rayon::prelude::*;
+use pulp::{Simd, WithSimd};
 
 use crate::workers::Workers;
 
-/// Outputs of a strip.
-const STRIP: usize = 64;
+/// Outputs of a strip: two of the widest registers.
+const STRIP: usize = 32;
 
-/// Pairs of values that a strip's windows reach at stride 2: windows are at most 15 wide.
-const PAIRS: usize = STRIP + 8;
+/// Values of a line that one place of a strip's windows reaches at stride 2, and seven more: windows are at most 15 wide.
+const REACH: usize = STRIP + 8;
+
+/// Lines that a window reaches at most.
+const LINES: usize = 15;
 
 /// Maxima and the places they came from: the first of equal values, a NaN before all.
 pub fn forward(workers: &Workers, op: &MaxPool, n: usize, x: &[f32], y: &mut [f32], places: &mut [u8]) {
     let (input, output) = (op.height * op.width, op.out_height * op.out_width);
     let maps = n * op.channels;
-    workers.run(|| {
-        y[..maps * output]
-            .par_chunks_exact_mut(output)
-            .zip(places[..maps * output].par_chunks_exact_mut(output))
-            .zip(x[..maps * input].par_chunks_exact(input))
-            .for_each(|((y, places), x)| workers.wide(Pool { op, x, y, places }));
+    let results = (&mut y[..maps * output], &mut places[..maps * output]);
+    workers.pairs(results, output, |map, (y, places), _| {
+        let x = &x[map * input..][..input];
+        workers.vectorised(Pool { op, rectify: false, x, y, places });
     });
 }
 
-struct Pool<'a> {
-    op: &'a MaxPool,
-    x: &'a [f32],
-    y: &'a mut [f32],
-    places: &'a mut [u8],
+/// Neighbouring rows of one map.
+pub struct Pool<'a> {
+    /// The operation, as high as these rows.
+    pub op: &'a MaxPool,
+    /// Whether y becomes max(y, 0).
+    pub rectify: bool,
+    /// The rows.
+    pub x: &'a [f32],
+    /// Their maxima.
+    pub y: &'a mut [f32],
+    /// Where in its window each was.
+    pub places: &'a mut [u8],
 }
 
-impl pulp::NullaryFnOnce for Pool<'_> {
+impl WithSimd for Pool<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call(self) {
-        let Pool { op, x, y, places } = self;
-        let rows = y.chunks_exact_mut(op.out_width).zip(places.chunks_exact_mut(op.out_width));
-        for (row, (y, places)) in rows.enumerate() {
-            let top = row * op.stride;
-            let strips = y.chunks_mut(STRIP).zip(places.chunks_mut(STRIP));
-            for (strip, (y, places)) in strips.enumerate() {
-                let left = strip * STRIP * op.stride;
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Pool { op, rectify, x, y, places } = self;
+        let mut lines = [[[f32::NEG_INFINITY; REACH]; 2]; LINES];
+        for first in (0..op.out_width).step_by(STRIP) {
+            let count = STRIP.min(op.out_width - first);
+            let left = first * op.stride;
+            let mut next = 0;
+            for row in 0..op.out_height {
+                let top = row * op.stride;
+                let rows = top..(top + op.size).min(op.height);
+                let columns = op.size.min(op.width - left);
+                let line = |row: usize| &x[row * op.width..][left..op.width];
+                while op.stride == 2 && next < rows.end {
+                    split_pairs(line(next), &mut lines[next % LINES]);
+                    next += 1;
+                }
                 let (mut best, mut winner) = ([0.0f32; STRIP], [0u32; STRIP]);
-                for ky in 0..op.size.min(op.height - top) {
-                    let line = &x[(top + ky) * op.width..][..op.width][left..];
-                    let pairs = if op.stride == 2 { split_pairs(line) } else { [[0.0; PAIRS]; 2] };
-                    for kx in 0..op.size.min(line.len()) {
-                        let place = (ky * op.size + kx) as u32;
-                        let count = (line.len() - kx).div_ceil(op.stride).min(y.len());
-                        let (best, winner) = (&mut best[..count], &mut winner[..count]);
-                        match op.stride {
-                            1 => compare(line[kx..].iter(), place, best, winner),
-                            2 => compare(pairs[kx % 2][kx / 2..].iter(), place, best, winner),
-                            stride => compare(line[kx..].iter().step_by(stride), place, best, winner),
+                for vector in 0..count.div_ceil(S::F32_LANES) {
+                    let mut held = (simd.splat_f32s(0.0), simd.splat_u32s(0));
+                    for (ky, row) in rows.clone().enumerate() {
+                        for kx in 0..columns {
+                            let value = match op.stride {
+                                2 => load::<S>(&lines[row % LINES][kx % 2][kx / 2..], vector),
+                                stride => load::<S>(&spread(&line(row)[kx..], stride), vector),
+                            };
+                            held = challenge(simd, held, value, (ky * op.size + kx) as u32);
                         }
                     }
+                    S::as_mut_simd_f32s(&mut best).0[vector] = held.0;
+                    S::as_mut_simd_u32s(&mut winner).0[vector] = held.1;
                 }
-                y.copy_from_slice(&best[..y.len()]);
-                places.iter_mut().zip(&winner).for_each(|(place, &winner)| *place = winner as u8);
+                if rectify {
+                    best.iter_mut().for_each(|y| *y = if *y < 0.0 { 0.0 } else { *y });
+                }
+                let own = row * op.out_width + first..row * op.out_width + first + count;
+                y[own.clone()].copy_from_slice(&best[..count]);
+                let places = places[own].iter_mut().zip(&winner);
+                places.for_each(|(place, &winner)| *place = winner as u8);
             }
         }
     }
 }
 
+#[inline(always)]
+fn load<S: Simd>(values: &[f32], vector: usize) -> S::f32s {
+    S::as_simd_f32s(values).0[vector]
+}
+
 /// Even and odd values of the part of a line that a strip's windows can reach.
 #[inline(always)]
-fn split_pairs(line: &[f32]) -> [[f32; PAIRS]; 2] {
-    let mut split = [[0.0; PAIRS]; 2];
-    let [even, odd] = &mut split;
-    let pairs = line.chunks_exact(2);
-    // A line of odd length ends in half a pair.
-    if let ([last], Some(even)) = (pairs.remainder(), even.get_mut(line.len() / 2)) {
-        *even = *last;
+fn split_pairs(line: &[f32], [even, odd]: &mut [[f32; REACH]; 2]) {
+    let mut reached = [f32::NEG_INFINITY; 2 * REACH];
+    let len = line.len().min(2 * REACH);
+    reached[..len].copy_from_slice(&line[..len]);
+    for i in 0..REACH {
+        even[i] = reached[2 * i];
+        odd[i] = reached[2 * i + 1];
     }
-    for ((pair, even), odd) in pairs.zip(even).zip(odd) {
-        *even = pair[0];
-        *odd = pair[1];
-    }
-    split
 }
 
-/// Lets `place` of each window challenge the best so far; place 0 is in every window and comes first.
+/// Every `stride`-th value.
 #[inline(always)]
-fn compare<'a>(values: impl Iterator<Item = &'a f32>, place: u32, best: &mut [f32], winner: &mut [u32]) {
-    for ((&value, best), winner) in values.zip(best).zip(winner) {
-        let wins = (value > *best) | (value.is_nan() & !best.is_nan()) | (place == 0);
-        *best = if wins { value } else { *best };
-        *winner = if wins { place } else { *winner };
-    }
+fn spread(line: &[f32], stride: usize) -> [f32; STRIP] {
+    let mut values = [f32::NEG_INFINITY; STRIP];
+    values.iter_mut().zip(line.iter().step_by(stride)).for_each(|(to, x)| *to = *x);
+    values
 }
 
-/// Each dy goes to its window's winner, windows in order.
-pub fn backward(workers: &Workers, op: &MaxPool, n: usize, places: &[u8], dy: &[f32], dx: &mut [f32]) {
+/// Lets `place` of each window challenge the best so far and its place; place 0 is in every window and comes first.
+#[inline(always)]
+fn challenge<S: Simd>(
+    simd: S,
+    (best, winner): (S::f32s, S::u32s),
+    value: S::f32s,
+    place: u32,
+) -> (S::f32s, S::u32s) {
+    let number = simd.splat_u32s(place);
+    if place == 0 {
+        return (value, number);
+    }
+    // A NaN is not below or equal to anything, and gives way to nothing.
+    let is_nan = simd.not_m32s(simd.equal_f32s(best, best));
+    let keeps = simd.or_m32s(simd.less_than_or_equal_f32s(value, best), is_nan);
+    (simd.select_f32s(keeps, best, value), simd.select_u32s(keeps, winner, number))
+}
+
+/// Each dy goes to its window's winner, windows in order; with `y`, of maps that were rectified before, only where the
+/// winner is above 0.
+pub fn backward(
+    workers: &Workers,
+    op: &MaxPool,
+    n: usize,
+    (places, y): (&[u8], Option<&[f32]>),
+    dy: &[f32],
+    dx: &mut [f32],
+) {
     let (input, output) = (op.height * op.width, op.out_height * op.out_width);
     workers.blocks(&mut dx[..n * op.channels * input], input, |map, dx, _| {
-        dx.fill(0.0);
-        let (dy, places) = (&dy[map * output..][..output], &places[map * output..][..output]);
-        for (i, (&dy, &place)) in dy.iter().zip(places).enumerate() {
-            let (row, column) = (i / op.out_width, i % op.out_width);
-            let (ky, kx) = (usize::from(place) / op.size, usize::from(place) % op.size);
-            dx[(row * op.stride + ky) * op.width + column * op.stride + kx] += dy;
-        }
+        let own = map * output..(map + 1) * output;
+        give_back(op, (&places[own.clone()], y.map(|y| &y[own.clone()])), &dy[own], dx);
     });
+}
+
+/// As [`backward`], of one map or several.
+pub fn give_back(op: &MaxPool, (places, y): (&[u8], Option<&[f32]>), dy: &[f32], dx: &mut [f32]) {
+    // Where a place lies from its window's corner.
+    let mut offsets = [0; 256];
+    for (place, offset) in offsets.iter_mut().take(op.size * op.size).enumerate() {
+        *offset = place / op.size * op.width + place % op.size;
+    }
+    dx.fill(0.0);
+    let maps = dx.chunks_exact_mut(op.height * op.width);
+    for (map, dx) in maps.enumerate() {
+        for row in 0..op.out_height {
+            let first = (map * op.out_height + row) * op.out_width;
+            let own = first..first + op.out_width;
+            let dx = &mut dx[row * op.stride * op.width..];
+            for (column, (dy, &place)) in dy[own.clone()].iter().zip(&places[own.clone()]).enumerate() {
+                if !y.is_some_and(|y| y[first + column] <= 0.0) {
+                    dx[column * op.stride + offsets[usize::from(place)]] += dy;
+                }
+            }
+        }
+    }
 }
 
 /// Means of the windows.

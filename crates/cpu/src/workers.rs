@@ -3,12 +3,22 @@
 //! Work is cut by outputs into blocks whose sizes depend on the shapes alone; which thread takes a block changes
 //! nothing. Sums over the batch run inside one block, sample by sample.
 
+use std::collections::TryReserveError;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
 /// Values of a block of elementwise work: 64 KiB, which keeps a block and its operands in the second cache.
 pub const BLOCK: usize = 1 << 14;
+
+/// Makes `values` at least `len` long.
+pub fn grow<T: Clone + Default>(values: &mut Vec<T>, len: usize) -> Result<(), TryReserveError> {
+    if values.len() < len {
+        values.try_reserve_exact(len - values.len())?;
+        values.resize(len, T::default());
+    }
+    Ok(())
+}
 
 /// A pool of threads and their workspaces.
 pub struct Workers {
@@ -42,13 +52,14 @@ impl Workers {
     }
 
     /// Sees to it that every workspace holds `len` values.
-    pub fn reserve(&mut self, len: usize) {
+    ///
+    /// # Errors
+    /// There is no memory for them.
+    pub fn reserve(&mut self, len: usize) -> Result<(), TryReserveError> {
         for scratch in &mut self.scratch {
-            let scratch = scratch.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner());
-            if scratch.len() < len {
-                scratch.resize(len, 0.0);
-            }
+            grow(scratch.get_mut().unwrap_or_else(|poisoned| poisoned.into_inner()), len)?;
         }
+        Ok(())
     }
 
     /// Runs `kernel` with the widest registers the machine has. The kernel must be inlined whole, so it is a struct
@@ -75,8 +86,26 @@ impl Workers {
         len: usize,
         work: impl Fn(usize, &mut [T], &mut [f32]) + Send + Sync,
     ) {
+        self.each(|| out.par_chunks_mut(len), work);
+    }
+
+    /// As [`Workers::blocks`], of two results of one length.
+    pub fn pairs<T: Send, U: Send>(
+        &self,
+        out: (&mut [T], &mut [U]),
+        len: usize,
+        work: impl Fn(usize, (&mut [T], &mut [U]), &mut [f32]) + Send + Sync,
+    ) {
+        self.each(|| out.0.par_chunks_mut(len).zip(out.1.par_chunks_mut(len)), work);
+    }
+
+    fn each<I: IndexedParallelIterator>(
+        &self,
+        blocks: impl FnOnce() -> I + Send,
+        work: impl Fn(usize, I::Item, &mut [f32]) + Send + Sync,
+    ) {
         self.run(|| {
-            out.par_chunks_mut(len).with_max_len(1).enumerate().for_each(|(block, out)| {
+            blocks().with_max_len(1).enumerate().for_each(|(block, out)| {
                 let thread = rayon::current_thread_index().unwrap_or(0);
                 // Nobody else ever takes this thread's workspace, and its content is rewritten before it is read.
                 let mut scratch =
@@ -85,4 +114,13 @@ impl Workers {
             });
         });
     }
+}
+
+/// Every width of register there is here.
+#[cfg(test)]
+pub fn archs() -> Vec<pulp::Arch> {
+    let mut archs = vec![pulp::Arch::new(), pulp::Arch::Scalar];
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    archs.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
+    archs
 }

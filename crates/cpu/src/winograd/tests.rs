@@ -5,6 +5,7 @@ use alexnet_rng::{Purpose, Stream};
 use proptest::prelude::*;
 
 use super::*;
+use crate::workers::archs;
 
 /// Any convolution that is taken this way, some with kernels too many for the cache.
 fn operations() -> impl Strategy<Value = (Convolution, usize)> {
@@ -64,7 +65,7 @@ proptest! {
         let (w, bias) = (values(op.weight_len(), seed + 2), values(op.outputs, seed + 3));
         let run = |threads: usize, arch: pulp::Arch| {
             let mut workers = Workers::new(threads).unwrap().with(arch);
-            workers.reserve(crate::convolution::scratch_len(&op));
+            workers.reserve(crate::convolution::scratch_len(&op)).unwrap();
             // What is left in the workspace must not matter.
             let mut shared = vec![f32::NAN; crate::convolution::shared_len(&op, n)];
             let mut y = vec![f32::NAN; n * op.output_len()];
@@ -139,7 +140,7 @@ fn rounds_little() {
         ];
         for arch in archs() {
             let mut workers = Workers::new(2).unwrap().with(arch);
-            workers.reserve(crate::convolution::scratch_len(&op));
+            workers.reserve(crate::convolution::scratch_len(&op)).unwrap();
             let mut shared = vec![0.0; crate::convolution::shared_len(&op, n)];
             let (mut y, mut dx, mut dw) = (vec![0.0; dy.len()], vec![0.0; x.len()], vec![0.0; w.len()]);
             forward(&workers, &op, n, &x, (&w, false), None, &mut y, &mut shared);
@@ -154,14 +155,6 @@ fn rounds_little() {
             }
         }
     }
-}
-
-/// Every width of register there is here.
-fn archs() -> Vec<pulp::Arch> {
-    let mut archs = vec![pulp::Arch::new(), pulp::Arch::Scalar];
-    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
-    archs.extend(pulp::x86::V3::try_new().map(pulp::Arch::V3));
-    archs
 }
 
 /// The nets' layers are of both kinds: kernels that stay in the cache, and kernels that do not.
