@@ -52,8 +52,7 @@ impl Work for Profile {
         network.set_timing(true);
         for step in 0..STEPS {
             let key = DropoutKey { seed: 1, epoch: 0, first_position: (step * batch) as u64 };
-            network.train_batch(&pixels, &labels, Some(key))?;
-            network.update(&rule)?;
+            network.train_and_update(&pixels, &labels, Some(key), &rule)?;
         }
         report(&net, batch, network.timings(), peak, &whereabouts)
     }

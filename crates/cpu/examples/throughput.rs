@@ -25,8 +25,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     network.set_timing(arguments.iter().any(|a| a == "time"));
     let mut step = |position: u64| -> Result<f64, Box<dyn std::error::Error>> {
         let key = DropoutKey { seed: 1, epoch: 0, first_position: position };
-        network.train_batch(&pixels, &labels, Some(key))?;
-        network.update(&rule)?;
+        network.train_and_update(&pixels, &labels, Some(key), &rule)?;
         Ok(network.score()?.loss_sum / batch as f64)
     };
     step(0)?;

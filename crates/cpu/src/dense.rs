@@ -3,9 +3,9 @@
 //! Blocks are ranges of outputs (forward, weight gradient) or of inputs (input gradient), a fixed number of them
 //! wide.
 
-use alexnet_net::Dense;
+use alexnet_net::{Dense, DenseUpdate};
 
-use crate::elementwise::Sum;
+use crate::elementwise::{Sum, advance};
 use crate::gemm::{Matrix, MatrixMut, multiply};
 use crate::workers::Workers;
 
@@ -15,9 +15,13 @@ const WIDTH: usize = 256;
 /// Outputs whose weights are brought together at a time for the input gradient: 512 KiB with [`WIDTH`] inputs.
 const DEPTH: usize = 512;
 
+/// Outputs and inputs of a tile whose gradient is used as it is made: 256 KiB.
+const ROWS: usize = 16;
+const ACROSS: usize = 4096;
+
 /// Values a thread's workspace must hold.
 pub fn scratch_len() -> usize {
-    WIDTH * DEPTH
+    (WIDTH * DEPTH).max(ROWS * ACROSS)
 }
 
 /// Values the shared workspace must hold for batches of `n`.
@@ -37,7 +41,7 @@ pub fn forward(
 ) {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
     // Blocks are contiguous if the result is laid out [block of outputs, n, outputs of the block].
-    let part = width(op, outputs);
+    let part = width(op, outputs, WIDTH);
     workers.blocks(&mut shared[..n * op.outputs], n * part, |block, to, _| {
         let first = block * part;
         let (group, count) = (first / outputs, to.len() / n);
@@ -55,9 +59,10 @@ pub fn forward(
     });
 }
 
-/// The width of the blocks of `len` values a group; with several groups it divides them, so that none is straddled.
-fn width(op: &Dense, len: usize) -> usize {
-    let most = WIDTH.min(len);
+/// The width of the blocks of `len` values a group, at most `most`; with several groups it divides them, so that none is
+/// straddled.
+fn width(op: &Dense, len: usize, most: usize) -> usize {
+    let most = most.min(len);
     if op.groups == 1 {
         return most;
     }
@@ -75,7 +80,7 @@ pub fn backward_input(
     shared: &mut [f32],
 ) {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
-    let part = width(op, inputs);
+    let part = width(op, inputs, WIDTH);
     workers.blocks(&mut shared[..n * op.inputs], n * part, |block, to, scratch| {
         let first = block * part;
         let (group, count) = (first / inputs, to.len() / n);
@@ -108,7 +113,7 @@ pub fn backward_input(
 /// Gradient of the weights, summed over the batch.
 pub fn backward_weights(workers: &Workers, op: &Dense, n: usize, x: &[f32], dy: &[f32], dw: Sum) {
     let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
-    let part = width(op, outputs);
+    let part = width(op, outputs, WIDTH);
     workers.blocks(&mut dw.values[..op.weight_len()], part * inputs, |block, to, _| {
         let first = block * part;
         let (group, count) = (first / outputs, to.len() / inputs);
@@ -117,6 +122,43 @@ pub fn backward_weights(workers: &Workers, op: &Dense, n: usize, x: &[f32], dy: 
         let to = MatrixMut { values: to, row: 1, column: inputs };
         multiply(inputs, count, n, x, dy, to, dw.accumulate);
     });
+}
+
+/// [`backward_weights`] and [`backward_bias`], and the update by what they give, some rows of weights at a time: the gradient
+/// stays in the second cache.
+pub fn backward_update(
+    workers: &Workers,
+    op: &Dense,
+    n: usize,
+    (x, dy): (&[f32], &[f32]),
+    update: &DenseUpdate,
+    (w, v): (&mut [f32], &mut [f32]),
+) {
+    let (inputs, outputs) = (op.inputs / op.groups, op.outputs / op.groups);
+    let part = width(op, outputs, ROWS);
+    let DenseUpdate { momentum, weight, bias } = update;
+    let both = (&mut w[weight.range.clone()], &mut v[weight.range.clone()]);
+    workers.pairs(both, part * inputs, |block, (w, v), scratch| {
+        let first = block * part;
+        let (group, rows) = (first / outputs, w.len() / inputs);
+        let dy = Matrix { values: &dy[first..n * op.outputs], row: op.outputs, column: 1 };
+        for at in (0..inputs).step_by(ACROSS) {
+            let count = ACROSS.min(inputs - at);
+            let g = &mut scratch[..rows * count];
+            let x = Matrix { values: &x[group * inputs + at..n * op.inputs], row: 1, column: op.inputs };
+            let to = MatrixMut { values: &mut *g, row: 1, column: count };
+            multiply(count, rows, n, x, dy, to, false);
+            let lines = w.chunks_exact_mut(inputs).zip(v.chunks_exact_mut(inputs));
+            for ((w, v), g) in lines.zip(g.chunks_exact(count)) {
+                advance(weight, *momentum, &mut w[at..][..count], &mut v[at..][..count], g);
+            }
+        }
+    });
+    if let Some(bias) = bias {
+        let mut db = vec![0.0; op.outputs];
+        backward_bias(op, n, dy, Sum { values: &mut db, accumulate: false });
+        advance(bias, *momentum, &mut w[bias.range.clone()], &mut v[bias.range.clone()], &db);
+    }
 }
 
 /// Gradient of the bias, samples in order.

@@ -50,9 +50,9 @@ impl CpuBackend {
 
 /// A vector of zeros, or an error where there is no room for it. (Fresh zeros cost nothing until they are written.)
 pub(crate) fn zeros<T: Clone + Default>(device: usize, len: usize) -> Result<Vec<T>, DeviceError> {
-    let mut values = Vec::new();
-    grow(&mut values, len).map_err(no_memory(device))?;
-    Ok(values)
+    // Asked for and given back: only `vec!` gets zeros that are not there until they are written.
+    Vec::<T>::new().try_reserve_exact(len).map_err(no_memory(device))?;
+    Ok(vec![T::default(); len])
 }
 
 fn no_memory(device: usize) -> impl Fn(TryReserveError) -> DeviceError {

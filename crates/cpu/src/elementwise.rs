@@ -1,7 +1,6 @@
 //! Operations that touch each value once: rectifier, masks, the update, and copies between devices.
 
 use alexnet_net::{Exchange, Segment};
-use rayon::prelude::*;
 
 use crate::workers::{BLOCK, Workers};
 
@@ -63,21 +62,23 @@ pub fn update(
     v: &mut [f32],
     g: &[f32],
 ) {
-    workers.run(|| {
-        for Segment { range, rate, decay } in segments {
-            let range = range.clone();
-            w[range.clone()]
-                .par_chunks_mut(BLOCK)
-                .zip(v[range.clone()].par_chunks_mut(BLOCK))
-                .zip(g[range].par_chunks(BLOCK))
-                .for_each(|((w, v), g)| {
-                    for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
-                        *v = momentum * *v - decay * *w - rate * g;
-                        *w += *v;
-                    }
-                });
-        }
-    });
+    for segment in segments {
+        let range = segment.range.clone();
+        let g = &g[range.clone()];
+        workers.pairs((&mut w[range.clone()], &mut v[range]), BLOCK, |block, (w, v), _| {
+            advance(segment, momentum, w, v, &g[block * BLOCK..]);
+        });
+    }
+}
+
+/// [`update`] of neighbouring values of one segment.
+#[inline(always)]
+pub fn advance(segment: &Segment, momentum: f32, w: &mut [f32], v: &mut [f32], g: &[f32]) {
+    let Segment { rate, decay, .. } = *segment;
+    for ((w, v), g) in w.iter_mut().zip(v).zip(g) {
+        *v = momentum * *v - decay * *w - rate * g;
+        *w += *v;
+    }
 }
 
 /// Every device gets all parts.

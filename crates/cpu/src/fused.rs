@@ -2,10 +2,11 @@
 //! are small or still in the cache, follow each other.
 
 use alexnet_net::{
-    Backend, Convolution, DeviceError, Fused, LocalResponse, MaxPool, ResponsePool, SoftmaxSlice, Weights,
+    Backend, Convolution, Dense, DenseUpdate, DeviceError, Fused, LocalResponse, MaxPool, ResponsePool,
+    SoftmaxSlice, Updating, Weights,
 };
 
-use crate::{CpuBackend, normalisation, pooling, response_pool};
+use crate::{CpuBackend, dense, normalisation, pooling, response_pool};
 
 type Done = Result<(), DeviceError>;
 type Floats = Vec<f32>;
@@ -83,6 +84,10 @@ impl Fused for CpuBackend {
         self.rectify_backward(device, n * op.input_len(), x, dx)
     }
 
+    fn updating(&mut self) -> Option<&mut dyn Updating<Buffer = Floats>> {
+        Some(self)
+    }
+
     fn score_and_gradient(
         &mut self,
         device: usize,
@@ -97,6 +102,23 @@ impl Fused for CpuBackend {
         if smoothing > 0.0 {
             self.smooth_labels(device, op, n, smoothing, logits, gradient)?;
         }
+        Ok(())
+    }
+}
+
+impl Updating for CpuBackend {
+    type Buffer = Floats;
+
+    fn dense_backward_update(
+        &mut self,
+        _: usize,
+        op: &Dense,
+        n: usize,
+        (x, dy): (&Floats, &Floats),
+        update: &DenseUpdate,
+        (w, v): (&mut Floats, &mut Floats),
+    ) -> Done {
+        dense::backward_update(&self.workers, op, n, (x, dy), update, (w, v));
         Ok(())
     }
 }

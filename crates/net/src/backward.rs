@@ -88,7 +88,8 @@ impl<B: Backend> Network<B> {
         let lowest = self.lowest_moving();
         for number in (0..self.program.steps.len()).rev() {
             let weight = self.program.steps[number].weight();
-            if weight.is_some_and(|weight| !self.frozen[weight]) {
+            let (ahead, above) = (self.updates_ahead(number), now);
+            if !ahead && weight.is_some_and(|weight| !self.frozen[weight]) {
                 let start = self.clock()?;
                 self.weights_backward(number, now)?;
                 self.lap(start, number, Pass::BackwardWeights)?;
@@ -103,6 +104,11 @@ impl<B: Backend> Network<B> {
                     now = 1 - now;
                 }
                 self.lap(start, number, Pass::BackwardInput)?;
+            }
+            if ahead {
+                let start = self.clock()?;
+                self.update_ahead(number, above)?;
+                self.lap(start, number, Pass::BackwardWeights)?;
             }
         }
         Ok(())

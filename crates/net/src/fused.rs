@@ -6,7 +6,8 @@
 
 use crate::backend::Backend;
 use crate::error::DeviceError;
-use crate::operation::{Convolution, LocalResponse, MaxPool, SoftmaxSlice};
+use crate::operation::{Convolution, Dense, LocalResponse, MaxPool, SoftmaxSlice};
+use crate::update::Segment;
 use crate::views::Weights;
 
 type Done = Result<(), DeviceError>;
@@ -90,6 +91,11 @@ pub trait Fused {
         dx: &mut Self::Buffer,
     ) -> Done;
 
+    /// Updates within a layer's way back, if they save this backend anything.
+    fn updating(&mut self) -> Option<&mut dyn Updating<Buffer = Self::Buffer>> {
+        None
+    }
+
     /// [`Backend::score`], [`Backend::softmax_gradient`] and, if `smoothing` is above 0, [`Backend::smooth_labels`];
     /// `from` are the logits and labels, `to` the score and the gradient.
     fn score_and_gradient(
@@ -99,6 +105,34 @@ pub trait Fused {
         n: usize,
         smoothing: f32,
         from: (&Self::Buffer, &Self::Labels),
+        to: (&mut Self::Buffer, &mut Self::Buffer),
+    ) -> Done;
+}
+
+/// What an update does to a dense layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DenseUpdate {
+    /// Momentum.
+    pub momentum: f32,
+    /// Its weights.
+    pub weight: Segment,
+    /// Its bias, unless that stands still.
+    pub bias: Option<Segment>,
+}
+
+/// Gradients that are used as they are made.
+pub trait Updating {
+    /// [`Backend::Buffer`].
+    type Buffer;
+
+    /// [`Backend::dense_backward_weights`] of x and dy, not accumulated, and [`Backend::update`] of parameters and velocities by it.
+    fn dense_backward_update(
+        &mut self,
+        device: usize,
+        op: &Dense,
+        n: usize,
+        from: (&Self::Buffer, &Self::Buffer),
+        update: &DenseUpdate,
         to: (&mut Self::Buffer, &mut Self::Buffer),
     ) -> Done;
 }

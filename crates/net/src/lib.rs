@@ -20,6 +20,7 @@
 
 mod ablation;
 mod adoption;
+mod advance;
 mod alexnet;
 mod backend;
 mod backward;
@@ -58,7 +59,7 @@ pub use backend::Backend;
 pub use checkpoint::{Checkpoint, ClassName, MeanImage, Position};
 pub use error::{DeviceError, Error, OutOfMemory};
 pub use exchange::{Exchange, ExchangeSite};
-pub use fused::{Fused, FusedOf, ResponsePool};
+pub use fused::{DenseUpdate, Fused, FusedOf, ResponsePool, Updating};
 pub use input::{Augmentation, Draw, HostMemory, Mean, RawBatch, STAGED};
 pub use layer::{DropoutConvention, DropoutLayer, Layer, Net, Normalisation, Reads};
 pub use network::{BatchScore, DropoutKey, Network, SCORES, Traffic};

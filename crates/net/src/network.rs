@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use crate::advance::Ahead;
 use crate::backend::Backend;
 use crate::error::{DeviceError, Error};
 use crate::exchange::ExchangeSite;
@@ -16,8 +17,7 @@ use crate::parameters::{Parameter, Parameters};
 use crate::placement::Placement;
 use crate::program::{Program, Step};
 use crate::replica::{Bucket, buckets};
-use crate::timing::{Pass, Timing};
-use crate::update::UpdateRule;
+use crate::timing::Timing;
 
 /// Names the dropout masks of a training batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,6 +77,8 @@ pub struct Network<B: Backend> {
     pub(crate) accumulated: bool,
     /// Of each parameter, whether it gets no gradient.
     pub(crate) frozen: Vec<bool>,
+    /// What this batch's backward pass may update on its way, and the update after it has still to do.
+    pub(crate) ahead: Option<Ahead>,
     pub(crate) exchanged: u64,
     /// Of each device, if there are other replicas.
     pub(crate) buckets: Vec<Vec<Bucket>>,
@@ -171,6 +173,7 @@ impl<B: Backend> Network<B> {
             n: 0,
             accumulated: false,
             frozen,
+            ahead: None,
             exchanged: 0,
             buckets,
             traffic: Traffic::default(),
@@ -306,29 +309,6 @@ impl<B: Backend> Network<B> {
         } else {
             Parameters::zeros(&self.net)
         }
-    }
-
-    /// Changes parameters and velocities by the summed gradients and forgets those. Without a batch since the last
-    /// update the gradient is zero: velocities decay on.
-    ///
-    /// # Errors
-    /// The rule does not fit the net, or a device failed.
-    pub fn update(&mut self, rule: &UpdateRule) -> Result<(), Error> {
-        let start = self.clock()?;
-        self.check_gradients(rule)?;
-        for device in 0..self.placement.devices() {
-            let segments = rule.segments(self.placement.parameters(), self.placement.ranges(device))?;
-            let gradient = &mut self.gradient[device];
-            if !self.accumulated {
-                // 0 · x would keep a NaN of an earlier step.
-                let zeros = vec![0.0; self.placement.flat_len(device)];
-                self.backend.upload(device, &zeros, gradient, 0)?;
-            }
-            let (w, v) = (&mut self.parameters[device], &mut self.velocity[device]);
-            self.backend.update(device, &segments, rule.momentum as f32, w, v, gradient)?;
-        }
-        self.accumulated = false;
-        self.lap(start, usize::MAX, Pass::Update)
     }
 
     /// The output of row `layer` of the table in the last pass, `[n, channels, height, width]` over all columns.

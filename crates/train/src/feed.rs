@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use alexnet_load::{Augment, Batch, Config, HeapMemory, Loader, Mean, Memory, Output, Records, Stages};
 use alexnet_net::{
-    Augmentation, Backend, BatchScore, Draw, DropoutKey, HostMemory, Network, RawBatch, STAGED,
+    Augmentation, Backend, BatchScore, Draw, DropoutKey, HostMemory, Network, RawBatch, STAGED, UpdateRule,
 };
 
 use crate::error::Error;
@@ -137,11 +137,19 @@ impl Due {
         &self.labels
     }
 
-    /// Trains on it.
-    pub fn train<B: Backend>(self, network: &mut Network<B>, key: Option<DropoutKey>) -> Result<(), Error> {
+    /// Trains on it and updates.
+    pub fn train<B: Backend>(
+        self,
+        network: &mut Network<B>,
+        key: Option<DropoutKey>,
+        rule: &UpdateRule,
+    ) -> Result<(), Error> {
         match self.finished {
-            Some(batch) => network.train_batch(batch.floats(), &self.labels, key)?,
-            None => network.train_staged(&self.labels, key)?,
+            Some(batch) => network.train_and_update(batch.floats(), &self.labels, key, rule)?,
+            None => {
+                network.train_staged(&self.labels, key)?;
+                network.update(rule)?;
+            }
         }
         Ok(())
     }

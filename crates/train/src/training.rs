@@ -293,8 +293,7 @@ fn epoch<B: Backend>(
         let key = DropoutKey { seed: job.seed, epoch: batch.epoch, first_position: batch.first_position };
         let rule = job.rule(network, &rates, batch.global_len);
         network.freeze_by(&rule)?;
-        batch.train(network, Some(key))?;
-        network.update(&rule)?;
+        batch.train(network, Some(key), &rule)?;
         state.step += 1;
         state.batch += 1;
         let ended = state.batch == batches || state.is_over(job.length);
