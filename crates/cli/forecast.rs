@@ -35,7 +35,7 @@ pub(crate) fn forecast(args: &Args, job: &Job) -> anyhow::Result<()> {
     };
     say(format_args!("device       {why}"))?;
     let share = job.largest_share(count);
-    let Need { network, ring } = Need::of(job, share, 1)?;
+    let Need { network, ring } = Need::of(job, share)?;
     let free = available().map_or(String::new(), |[free, _]| format!("; {} free here", size(free)));
     say(format_args!(
         "memory       {} for weights, velocities, gradients ({}) and activations of {share}; {} for batches loaded ahead{free}",

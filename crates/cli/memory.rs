@@ -17,9 +17,9 @@ pub(crate) struct Need {
 }
 
 impl Need {
-    /// Of `job`, whose largest share of a batch is `share`, on `devices` devices, all of them together.
-    pub fn of(job: &Job, share: usize, devices: usize) -> anyhow::Result<Self> {
-        let network = job.net.device_bytes(devices, share)?.iter().sum();
+    /// Of `job`, whose largest share of a batch is `share`, on one device.
+    pub fn of(job: &Job, share: usize) -> anyhow::Result<Self> {
+        let network = job.net.device_bytes(1, share)?.iter().sum();
         let ring = RING * (share * job.net.input_shape().len() * size_of::<f32>()) as u64;
         Ok(Need { network, ring })
     }
@@ -41,7 +41,7 @@ pub(crate) fn available() -> Option<[u64; 2]> {
 /// Refuses what cannot fit into this machine, before anything is made.
 pub(crate) fn check(job: &Job) -> anyhow::Result<()> {
     let share = job.largest_share(1);
-    let Need { network, ring } = Need::of(job, share, 1)?;
+    let Need { network, ring } = Need::of(job, share)?;
     match available() {
         Some([_, all]) if network + ring > all => {
             let cause = format!(

@@ -1,8 +1,8 @@
 //! Overlapping pooling. A block is one map; windows are clipped at the border.
 //!
-//! For the maximum a row of outputs is taken a strip at a time, place by place: every output of the strip is compared with the same
-//! place of its window before the next place is looked at. That keeps the order in which places win and lets the
-//! compiler compare many outputs at once; values behind a line's end are −∞, which never wins, so that it compares whole registers.
+//! For the maximum a register of neighbouring outputs is taken place by place: all are compared with the same place of their
+//! windows before the next place is looked at, which keeps the order in which places win. Values behind a line's end are −∞,
+//! which never wins, so registers are always whole.
 
 use alexnet_net::{AveragePool, MaxPool};
 use pulp::{Simd, WithSimd};
