@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """Our checkpoints as PyTorch modules, and back.
 
-    to_pytorch.py export CHECKPOINT model.pt       a state dict with the net's table beside it
+    to_pytorch.py export CHECKPOINT model.pt       a state dict, and what it takes to use it: table, classes, mean
     to_pytorch.py import model.pt CHECKPOINT NEW   weights of model.pt in a copy of CHECKPOINT (its table, classes, mean image)
     to_pytorch.py check CHECKPOINT                 there and back, the same bytes of every weight
+    to_pytorch.py evaluate CHECKPOINT SHARDS       PyTorch's loss and errors on the packed val split, beside `alexnet evaluate`
+
+model.pt is a dict: "net" (for AlexNet below), "classes" (wnid and words of each output), "mean" [3, height, width] and "unit",
+"state_dict". What the network reads is (RGB - mean) / unit, RGB in grey levels 0 to 255 of a photo's centre crop.
 
 PyTorch's dropout multiplies the units it keeps by 1/keep in training and leaves them alone at test. The paper and the
 2012 code leave them alone in training and multiply all of them by keep at test. For the same function at test, the
@@ -23,6 +27,8 @@ import torch
 from safetensors import safe_open
 from torch import nn
 from torch.nn import functional as F
+
+from shards import shards
 
 
 class Normalise(nn.Module):
@@ -121,11 +127,53 @@ def factors(net):
     return found
 
 
+def described(path):
+    """What a checkpoint says of itself, and its tensors (numpy)."""
+    with safe_open(path, "numpy") as f:
+        return json.loads(f.metadata()["alexnet"]), {name: f.get_tensor(name) for name in f.keys()}
+
+
 def read(path):
     """Table and tensors (numpy) of a checkpoint."""
-    with safe_open(path, "numpy") as f:
-        net = json.loads(f.metadata()["alexnet"])["net"]
-        return net, {name: f.get_tensor(name) for name in f.keys()}
+    about, tensors = described(path)
+    return about["net"], tensors
+
+
+def centre(photos, net):
+    """The crop of [..., height, width, 3] that the network reads."""
+    (_, height, width), (whole_height, whole_width) = net["input"], photos.shape[-3:-1]
+    top, left = (whole_height - height) // 2, (whole_width - width) // 2
+    return photos[..., top : top + height, left : left + width, :]
+
+
+def mean(about, tensors):
+    """What is subtracted from a centre crop, [3, height, width] in grey levels; None if the checkpoint has no mean image."""
+    image = tensors.get("mean_image")
+    if image is None:
+        return None
+    if about["recipe"]["input"]["mean"] == "channel":
+        image = np.broadcast_to(image.mean((0, 1), np.float64).astype(np.float32), image.shape)
+    return torch.from_numpy(np.ascontiguousarray(centre(image, about["net"]).transpose(2, 0, 1)))
+
+
+def evaluate(about, tensors, folder, batch=64):
+    """Mean cross-entropy, top-1 and top-5 error on the centre crops of the val split, and how many photos."""
+    net, subtracted = about["net"], mean(about, tensors)
+    if subtracted is None:
+        sys.exit("this checkpoint has no mean image: nothing to subtract")
+    model, loss, hits = module(net, tensors), 0.0, np.zeros(2, np.int64)
+    photos = 0
+    for part, labels in shards(folder, "val"):
+        for at in range(0, len(labels), batch):
+            rgb = torch.from_numpy(np.ascontiguousarray(centre(part[at : at + batch], net)))
+            truth = torch.from_numpy(labels[at : at + batch])
+            with torch.inference_mode():
+                logits = model((rgb.permute(0, 3, 1, 2) - subtracted) / net.get("unit", 1.0))
+            loss += F.cross_entropy(logits.double(), truth, reduction="sum").item()
+            right = logits.topk(min(5, net["classes"])).indices == truth[:, None]
+            hits += [right[:, 0].sum().item(), right.any(1).sum().item()]
+            photos += len(truth)
+    return loss / photos, *(1 - hits / photos), photos
 
 
 def module(net, tensors, rescale=True):
@@ -165,10 +213,10 @@ def say_halved(net):
 
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["export", "import", "check"])
+    p.add_argument("what", choices=["export", "import", "check", "evaluate"])
     p.add_argument("paths", nargs="+")
     a = p.parse_args()
-    if len(a.paths) != {"export": 2, "import": 3, "check": 1}[a.what]:
+    if len(a.paths) != {"export": 2, "import": 3, "check": 1, "evaluate": 2}[a.what]:
         p.error(f"{a.what} takes other paths, see --help")
     if a.what == "import":
         saved, old, new = torch.load(a.paths[0]), *a.paths[1:]
@@ -180,11 +228,17 @@ def main():
         say_halved(net)
         rewrite(old, new, weights(model))
         return
-    net, tensors = read(a.paths[0])
+    about, tensors = described(a.paths[0])
+    net = about["net"]
+    if a.what == "evaluate":
+        loss, top1, top5, photos = evaluate(about, tensors, a.paths[1])
+        print(f"{photos} photos: loss {loss:.4f}, top-1 error {100 * top1:.2f} %, top-5 error {100 * top5:.2f} %")
+        return
     model = module(net, tensors)
     say_halved(net)
     if a.what == "export":
-        torch.save({"net": net, "state_dict": model.state_dict()}, a.paths[1])
+        state = {"net": net, "classes": about["classes"], "mean": mean(about, tensors), "unit": net.get("unit", 1.0)}
+        torch.save(state | {"state_dict": model.state_dict()}, a.paths[1])
         return
     back = weights(model)
     wrong = [name for name, values in back.items() if not np.array_equal(values, tensors[name])]
