@@ -13,7 +13,10 @@ LABELS = 1
 
 def shards(folder, split):
     """Photos [n, height, width, 3] (uint8, mapped) and labels [n] of each shard of a split, in order."""
-    splits = json.loads((Path(folder) / "manifest.json").read_text())["splits"]
+    manifest = Path(folder) / "manifest.json"
+    if not manifest.is_file():
+        raise SystemExit(f"{manifest} is absent: {folder} is no set of shards, or was not packed to its end")
+    splits = json.loads(manifest.read_text())["splits"]
     if split not in splits:
         raise SystemExit(f"{folder} has no split {split}, but {', '.join(splits)}")
     for part in splits[split]["shards"]:
