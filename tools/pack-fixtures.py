@@ -10,8 +10,10 @@ committed files: Pillow 13.0.0, OpenCV 5.0.0, SciPy 1.17.1, imagecodecs 2026.3.6
 Debian's libjpeg-turbo-progs) must be on the path.
 """
 import io
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import cv2
@@ -81,6 +83,15 @@ save(
     "progressive-restarts.jpg",
     jpeg(Image.fromarray(scene(41, 29, 3)), subsampling="4:2:0", restart_marker_blocks=5, progressive=True),
 )
+# Progressive ones of the other layouts, several units high and wide.
+for name, channels, mode, options in (
+    ("444", 3, "RGB", {"subsampling": "4:4:4"}),
+    ("422", 3, "RGB", {"subsampling": "4:2:2"}),
+    ("grey", 1, "L", {}),
+    ("cmyk", 4, "CMYK", {}),
+):
+    image = Image.fromarray(scene(43, 37, channels), mode)
+    save(f"progressive-{name}.jpg", jpeg(image, progressive=True, **options))
 # EXIF says "turned by a quarter"; the packer ignores it, as convert() does.
 exif = Image.Exif()
 exif[0x0112] = 6
@@ -107,6 +118,17 @@ save("grey-alpha.png", png(Image.fromarray(scene(20, 12, 2), "LA")))
 palette = Image.fromarray(scene(20, 12, 3)).quantize(16)
 palette.info["transparency"] = 3
 save("palette.png", png(palette))
+# Interlaced, which Pillow reads and does not write: seven pictures of ever more pixels, one after the other.
+def chunk(name, data):
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+whole = scene(21, 13, 3)
+passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+rows = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in passes for row in whole[y::dy, x::dx] if row.size)
+header = struct.pack(">IIBBBBB", 21, 13, 8, 2, 0, 0, 1)
+parts = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+save("interlaced.png", b"\x89PNG\r\n\x1a\n" + parts)
 # 16-bit RGB: Pillow keeps the upper byte. OpenCV writes it (as BGR).
 wide = scene(20, 12, 3).astype(numpy.uint16) * 256 + 255 - scene(20, 12, 3, 1.0)
 save("rgb16.png", cv2.imencode(".png", wide[:, :, ::-1])[1].tobytes())

@@ -25,9 +25,12 @@ use crate::geometry::Region;
 use crate::resize::Filter;
 
 /// Photos of more pixels than this are refused (the largest of ImageNet has about 61 million). A worker's memory is
-/// bounded by it: 3 bytes a pixel, while it is decoded 9 for a progressive JPEG, and for a PNG up to 11 (the samples as they
-/// are, at most four of 16 bits).
+/// bounded by it: 3 bytes a pixel besides the file as it is.
 pub const MAX_PIXELS: u64 = 1 << 27;
+
+/// A progressive JPEG of up to so many pixels is decoded as it is, which takes up to 9 bytes a pixel; a larger one is first
+/// written anew as a sequential one, for the same pixels. (One that is damaged takes the 9 bytes at any size.)
+pub const DIRECT_PIXELS: u64 = 1 << 22;
 
 /// Encoded files above this many bytes are refused unread.
 pub const MAX_ENCODED_BYTES: u64 = 1 << 28;
@@ -100,13 +103,26 @@ pub struct Decoder {
 }
 
 /// What decoding a JPEG needs besides its bytes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Jpeg {
+    direct_pixels: u64,
     /// The squares that will be made: what they do not need may be left out.
     #[cfg(feature = "turbojpeg")]
     square: Option<(u32, Filter)>,
     #[cfg(feature = "turbojpeg")]
     turbo: turbo::Turbo,
+}
+
+impl Default for Jpeg {
+    fn default() -> Self {
+        Jpeg {
+            direct_pixels: DIRECT_PIXELS,
+            #[cfg(feature = "turbojpeg")]
+            square: None,
+            #[cfg(feature = "turbojpeg")]
+            turbo: turbo::Turbo::default(),
+        }
+    }
 }
 
 /// Sides and note of what lies in the buffer.
@@ -131,6 +147,12 @@ impl Decoder {
         #[cfg(not(feature = "turbojpeg"))]
         let (jpeg, _) = (Jpeg::default(), (size, filter));
         Decoder { jpeg, ..Decoder::default() }
+    }
+
+    /// The same decoder, with so many pixels in place of [`DIRECT_PIXELS`]: what comes out is the same.
+    pub fn direct_up_to(mut self, pixels: u64) -> Self {
+        self.jpeg.direct_pixels = pixels;
+        self
     }
 
     /// Decodes a file held in memory.
@@ -166,8 +188,19 @@ enum Format {
 }
 
 impl Jpeg {
-    #[cfg(feature = "turbojpeg")]
     fn decode(&mut self, bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+        // Only what is sound: all else is told of the file as it is.
+        if let Some(sequential) = scan::sequential(bytes, self.direct_pixels)
+            && let Ok(done) = self.decode_directly(&sequential, rgb)
+            && !matches!(done.note, Note::Repaired(_))
+        {
+            return Ok(done);
+        }
+        self.decode_directly(bytes, rgb)
+    }
+
+    #[cfg(feature = "turbojpeg")]
+    fn decode_directly(&mut self, bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
         let square = self.square;
         let needed = |photo: (u32, u32)| -> Option<Region> {
             let (size, filter) = square?;
@@ -186,7 +219,7 @@ impl Jpeg {
     }
 
     #[cfg(not(feature = "turbojpeg"))]
-    fn decode(&mut self, bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
+    fn decode_directly(&mut self, bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
         jpeg::decode(bytes, rgb)
     }
 }

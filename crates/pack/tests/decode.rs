@@ -31,6 +31,10 @@ fn jpegs_like_pillow() {
         ("thin", Note::Sound, 8),
         ("restarts", Note::Sound, 8),
         ("progressive-restarts", Note::Sound, 8),
+        ("progressive-444", Note::Sound, 4),
+        ("progressive-422", Note::Sound, 8),
+        ("progressive-grey", Note::Sound, 2),
+        ("progressive-cmyk", converted("CMYK"), 2),
     ] {
         let picture = decoder.decode(&fixture(&format!("{name}.jpg"))).unwrap();
         let (width, height, _) = fixture_pixels(&format!("{name}.rgb.png"));
@@ -49,6 +53,7 @@ fn pngs_like_pillow() {
         ("rgba", 8, ", alpha dropped"),
         ("grey-alpha", 8, ", alpha dropped"),
         ("palette", 8, ", alpha dropped"),
+        ("interlaced", 8, ""),
         ("rgb16", 16, ""),
         ("grey16", 16, ""),
     ] {

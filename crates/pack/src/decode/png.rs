@@ -6,44 +6,47 @@
 //! A file that lacks pixels is refused. The decoder does not read what comes after them; whether the rest is there is seen
 //! here, so that a file that lacks its last bytes alone is kept and named.
 
-use image::codecs::png::PngDecoder;
-use image::{ColorType, ImageDecoder, Limits};
+use png::{ColorType, InterlaceInfo, Limits, Transformations, expand_interlaced_row};
 
-use super::{Done, MAX_PIXELS, Note, Refusal, reserve};
+use super::{Done, Note, Refusal, reserve};
 
-/// Bytes of a decoded PNG: four 16-bit samples a pixel.
-const MAX_BYTES: u64 = MAX_PIXELS * 8;
+/// What the decoder may take: rows and the chunks it knows.
+const MAX_BYTES: usize = 1 << 26;
 
 pub(super) fn decode(bytes: &[u8], rgb: &mut Vec<u8>) -> Result<Done, Refusal> {
-    let refusal = |e: image::ImageError| Refusal(format!("damaged PNG: {e}"));
-    let mut limits = Limits::no_limits();
-    limits.max_alloc = Some(MAX_BYTES);
-    let decoder = PngDecoder::with_limits(std::io::Cursor::new(bytes), limits).map_err(refusal)?;
-    let (width, height) = decoder.dimensions();
-    let color = decoder.color_type();
+    let refusal = |e: png::DecodingError| Refusal(format!("damaged PNG: {e}"));
+    let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), Limits { bytes: MAX_BYTES });
+    // Palettes and fewer bits than 8 become 8, a transparent colour an alpha channel.
+    decoder.set_transformations(Transformations::EXPAND);
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let (width, height) = decoder.read_header_info().map_err(refusal)?.size();
     let out = reserve(rgb, width, height)?;
-    let mut samples = vec![0; decoder.total_bytes() as usize];
-    decoder.read_image(&mut samples).map_err(refusal)?;
+    let mut reader = decoder.read_info().map_err(refusal)?;
 
-    // Channels a pixel, bytes a sample; 16-bit samples come in native byte order.
-    let (channels, wide) = match color {
-        ColorType::L8 => (1, false),
-        ColorType::La8 => (2, false),
-        ColorType::Rgb8 => (3, false),
-        ColorType::Rgba8 => (4, false),
-        ColorType::L16 => (1, true),
-        ColorType::La16 => (2, true),
-        ColorType::Rgb16 => (3, true),
-        ColorType::Rgba16 => (4, true),
-        other => return Err(Refusal(format!("a PNG of type {other:?}"))),
-    };
-    let step = if wide { 2 } else { 1 };
-    let high = if wide && cfg!(target_endian = "little") { 1 } else { 0 };
-    let colours = if channels < 3 { [0, 0, 0] } else { [0, 1, 2] };
-    for (pixel, sample) in out.chunks_exact_mut(3).zip(samples.chunks_exact(channels * step)) {
-        for (to, from) in pixel.iter_mut().zip(colours) {
-            *to = sample[from * step + high];
+    let (color, depth) = reader.output_color_type();
+    let channels = color.samples();
+    let step = if depth == png::BitDepth::Sixteen { 2 } else { 1 };
+    let colours = if matches!(color, ColorType::Rgb | ColorType::Rgba) { [0, 1, 2] } else { [0; 3] };
+    // Row by row, so that samples never lie beside all pixels. Those of 16 bits begin with their upper byte.
+    let stride = 3 * width as usize;
+    let (mut line, mut y) = (vec![0; stride], 0);
+    while let Some(row) = reader.next_interlaced_row().map_err(refusal)? {
+        let samples = row.data().chunks_exact(channels * step);
+        let pixels = 3 * samples.len();
+        let of_row = match row.interlace() {
+            InterlaceInfo::Null(_) => out.get_mut(y * stride..(y + 1) * stride).unwrap_or(&mut line[..]),
+            InterlaceInfo::Adam7(_) => &mut line[..],
+        };
+        for (pixel, sample) in of_row.chunks_exact_mut(3).zip(samples) {
+            for (to, from) in pixel.iter_mut().zip(colours) {
+                *to = sample[from * step];
+            }
         }
+        if let InterlaceInfo::Adam7(info) = row.interlace() {
+            expand_interlaced_row(out, stride, &line[..pixels], info, 24);
+        }
+        y += 1;
     }
     let bits = step * 8;
     let alpha = if channels % 2 == 0 { ", alpha dropped" } else { "" };

@@ -3,16 +3,21 @@
 //! A cheap look finds what is suspicious: no "end of image", or one that is not the file's end. What follows an early
 //! one is either foreign to the photo, as some cameras and copies leave it, or the rest of its data, cut in two by
 //! damage. Which, only the data say: then the Huffman codes of every scan are read up to its last block, and no pixel
-//! is made. Layout and codes: ITU-T T.81, annexes B, F and G.
+//! is made. Layout and codes: ITU-T T.81, annexes B, F and G. The same walk finds the coefficients of a progressive JPEG,
+//! of as many rows as one wants, for `sequential`.
 //!
 //! Not seen is a photo that was cut and closed again by an "end of image" in its last two bytes.
 
 mod bits;
 mod block;
+mod sequential;
+
+use std::ops::Range;
 
 use bits::{Bits, Table, next_marker};
-use block::{Block, Kind};
+use block::{Block, Found, Kind};
 use memchr::memmem;
+pub(super) use sequential::sequential;
 
 use super::MAX_PIXELS;
 
@@ -24,7 +29,7 @@ pub(super) fn is_cut(bytes: &[u8]) -> bool {
     match memmem::find(&bytes[data..], &END_OF_IMAGE) {
         None => true,
         Some(at) if data + at + END_OF_IMAGE.len() == bytes.len() => false,
-        Some(_) => walk(bytes).is_none(),
+        Some(_) => walk(bytes, 0..0).is_none(),
     }
 }
 
@@ -60,6 +65,11 @@ struct Component {
     stride: usize,
     /// Coefficients that earlier scans made other than zero, a bit each; progressive frames only.
     known: Vec<u64>,
+    /// The last first coefficient that was read.
+    before: i32,
+    /// Where the frame keeps blocks of it, and how many lie before those.
+    kept: Range<usize>,
+    skipped: usize,
 }
 
 struct Frame {
@@ -67,10 +77,13 @@ struct Frame {
     /// Units of interleaved data, across and down.
     units: (usize, usize),
     components: Vec<Component>,
+    /// The coefficients of the blocks that are kept, in zigzag order. In one piece, as large memory goes back when freed.
+    kept: Vec<[i16; 64]>,
 }
 
 impl Frame {
-    fn read(content: &[u8], progressive: bool) -> Option<Self> {
+    /// A frame that will keep the coefficients of these rows of units.
+    fn read(content: &[u8], progressive: bool, keep: Range<usize>) -> Option<Self> {
         let side =
             |at: usize| Some(usize::from(u16::from_be_bytes([*content.get(at)?, *content.get(at + 1)?])));
         let (height, width) = (side(1)?, side(3)?);
@@ -88,9 +101,12 @@ impl Frame {
             return None;
         }
         let units = (width.div_ceil(8 * most_across), height.div_ceil(8 * most_down));
+        let mut kept = 0;
         let components = listed.chunks_exact(3).map(|c| {
             let (across, down) = factors(c);
             let stride = units.0 * across;
+            let start = kept;
+            kept += keep.end.min(units.1).saturating_sub(keep.start) * down * stride;
             Component {
                 id: c[0],
                 across,
@@ -99,9 +115,13 @@ impl Frame {
                 rows: (height * down).div_ceil(8 * most_down),
                 stride,
                 known: vec![0; if progressive { stride * units.1 * down } else { 0 }],
+                before: 0,
+                kept: start..kept,
+                skipped: keep.start * down * stride,
             }
         });
-        Some(Frame { progressive, units, components: components.collect() })
+        let components = components.collect();
+        Some(Frame { progressive, units, components, kept: vec![[0; 64]; kept] })
     }
 }
 
@@ -124,9 +144,9 @@ impl Tables {
     }
 }
 
-/// Reads all codes of all scans; blocks read. `None` where data end, or make no sense, before a scan's last block, or
-/// the file before the end of the image.
-fn walk(bytes: &[u8]) -> Option<u64> {
+/// Reads all codes of all scans; the frame, with the coefficients of the rows of units to keep, and blocks read. `None`
+/// where data end, or make no sense, before a scan's last block, or the file before the end of the image.
+fn walk(bytes: &[u8], keep: Range<usize>) -> Option<(Frame, u64)> {
     let (mut tables, mut frame, mut interval, mut blocks) = (Tables::default(), None, 0, 0);
     let mut at = 2;
     loop {
@@ -136,15 +156,17 @@ fn walk(bytes: &[u8]) -> Option<u64> {
             continue;
         }
         if marker == 0xd9 {
-            return (blocks > 0).then_some(blocks);
+            return frame.filter(|_| blocks > 0).map(|frame| (frame, blocks));
         }
         let content = content(bytes, segment)?;
         at += content.len() + 2;
         match marker {
             // There is one; a second would be another picture's, and its memory was not asked for.
             0xc0..=0xc2 if frame.is_some() => return None,
-            0xc0..=0xc2 => frame = Some(Frame::read(content, marker == 0xc2)?),
+            0xc0..=0xc2 => frame = Some(Frame::read(content, marker == 0xc2, keep.clone())?),
             0xc4 => tables.read(content)?,
+            // Tables that change between scans are of coefficients already kept.
+            0xdb if blocks > 0 && !keep.is_empty() => return None,
             0xdd => interval = usize::from(u16::from_be_bytes([*content.first()?, *content.get(1)?])),
             0xda => {
                 let mut bits = Bits::new(bytes, at);
@@ -167,6 +189,7 @@ fn scan(
     let count = usize::from(*header.first()?);
     let listed = header.get(1..1 + 2 * count)?;
     let [first, last, approximation] = *header.get(1 + 2 * count..)?.first_chunk()?;
+    let low = u32::from(approximation & 15);
     let kind = match (frame.progressive, first, approximation >> 4) {
         (false, ..) => Kind::Whole,
         (true, 0, 0) => Kind::FirstDc,
@@ -186,11 +209,14 @@ fn scan(
     };
     let (columns, rows) = alone.unwrap_or(frame.units);
     let mut blocks = 0;
-    let mut block = Block::new(kind, usize::from(first), usize::from(last))?;
+    let mut block = Block::new(kind, usize::from(first), usize::from(last), low)?;
+    frame.components.iter_mut().for_each(|component| component.before = 0);
+    let mut passed = [0; 64];
     for unit in 0..columns * rows {
         if interval > 0 && unit > 0 && unit % interval == 0 {
             bits.restart()?;
             block.restart();
+            frame.components.iter_mut().for_each(|component| component.before = 0);
         }
         let (x, y) = (unit % columns, unit / columns);
         for &(member, entry) in &members {
@@ -202,7 +228,12 @@ fn scan(
                 let at = (y * down + i / across) * component.stride + x * across + i % across;
                 let mut nothing = 0;
                 let known = if frame.progressive { component.known.get_mut(at)? } else { &mut nothing };
-                block.read(bits, dc, ac, known)?;
+                let place = at.checked_sub(component.skipped).map(|at| component.kept.start + at);
+                let values = match place.filter(|place| component.kept.contains(place)) {
+                    Some(place) => &mut frame.kept[place],
+                    None => &mut passed,
+                };
+                block.read(bits, dc, ac, Found { known, before: &mut component.before, values })?;
                 blocks += 1;
             }
         }
