@@ -17,8 +17,9 @@ use std::time::Instant;
 use alexnet_pack::decode::Decoder;
 use alexnet_pack::resize::Squarer;
 use alexnet_pack::{Filter, Geometry, Inputs, Options, Plan, Run, Source, pack};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 const SIZE: u32 = 256;
 
@@ -62,9 +63,9 @@ fn whole(photos: &[Vec<u8>], threads: usize) {
             let g = Geometry::new(picture.width, picture.height, SIZE);
             resized.resize((g.width * g.height * 3) as usize, 0);
             let from =
-                ImageRef::new(picture.width, picture.height, picture.rgb, PixelType::U8x3).expect("RGB");
-            let mut to = Image::from_slice_u8(g.width, g.height, &mut resized, PixelType::U8x3).expect("RGB");
-            resizer.resize(&from, &mut to, &options).expect("sides above 0");
+                TypedImageRef::<U8x3>::from_buffer(picture.width, picture.height, picture.rgb).expect("RGB");
+            let mut to = TypedImage::<U8x3>::from_buffer(g.width, g.height, &mut resized).expect("RGB");
+            resizer.resize_typed(&from, &mut to, &options).expect("sides above 0");
         }
     };
     thread::scope(|scope| (0..threads).for_each(|_| drop(scope.spawn(one))));

@@ -13,8 +13,9 @@ use alexnet_pack::decode::Decoder;
 use alexnet_pack::resize::Squarer;
 use alexnet_pack::{Filter, Geometry, Source};
 use alexnet_shard::{Class, Digest, Moments, Recipe, ShardPlan, ShardWriter, Split, record_crc};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
@@ -88,9 +89,9 @@ fn bare(photos: &[Vec<u8>], best: &mut [[f64; 7]]) -> Result<(), Box<dyn std::er
         clock.note(&mut best[0]);
         let g = Geometry::new(width, height, SIZE);
         resized.resize((g.width * g.height * 3) as usize, 0);
-        let from = ImageRef::new(width, height, &rgb[..length], PixelType::U8x3)?;
-        let mut to = Image::from_slice_u8(g.width, g.height, &mut resized, PixelType::U8x3)?;
-        resizer.resize(&from, &mut to, &options)?;
+        let from = TypedImageRef::<U8x3>::from_buffer(width, height, &rgb[..length])?;
+        let mut to = TypedImage::<U8x3>::from_buffer(g.width, g.height, &mut resized)?;
+        resizer.resize_typed(&from, &mut to, &options)?;
         clock.note(&mut best[1]);
     }
     Ok(())

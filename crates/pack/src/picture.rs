@@ -7,8 +7,9 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use alexnet_shard::SplitSet;
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use image::codecs::png::PngEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 
@@ -77,11 +78,11 @@ pub fn contact_sheet(split: &SplitSet, sheet: Sheet, out: &Path) -> Result<Vec<u
         let number = place * split.len() / count;
         let record = split.record(number, &mut scratch)?;
         let impossible = |e: &dyn std::fmt::Display| bad(format!("record {number} cannot be drawn: {e}"));
-        let from =
-            ImageRef::new(from_width, from_height, record, PixelType::U8x3).map_err(|e| impossible(&e))?;
+        let from = TypedImageRef::<U8x3>::from_buffer(from_width, from_height, record)
+            .map_err(|e| impossible(&e))?;
         let mut to =
-            Image::from_slice_u8(width, height, &mut small, PixelType::U8x3).map_err(|e| impossible(&e))?;
-        resizer.resize(&from, &mut to, &options).map_err(|e| impossible(&e))?;
+            TypedImage::<U8x3>::from_buffer(width, height, &mut small).map_err(|e| impossible(&e))?;
+        resizer.resize_typed(&from, &mut to, &options).map_err(|e| impossible(&e))?;
         let corner = |at: u64, one: u32| (at * u64::from(one + GAP) + u64::from(GAP)) as usize;
         let left = corner(place % u64::from(sheet.columns), width) * 3;
         let top = corner(place / u64::from(sheet.columns), height);

@@ -11,8 +11,9 @@ pub mod area;
 use std::fmt;
 use std::str::FromStr;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 
 use crate::decode::{MAX_PIXELS, Picture, Refusal};
 use crate::geometry::Geometry;
@@ -143,9 +144,10 @@ impl Squarer {
             wide,
             high,
         );
-        let source = ImageRef::new(columns, rows, rgb, PixelType::U8x3).map_err(|e| failed(&e))?;
-        let mut square = Image::from_slice_u8(size, size, record, PixelType::U8x3).map_err(|e| failed(&e))?;
-        self.resizer.resize(&source, &mut square, &options).map_err(|e| failed(&e))
+        // Told at compile time that it is RGB: else every kind of pixel there is would be compiled, for minutes.
+        let source = TypedImageRef::<U8x3>::from_buffer(columns, rows, rgb).map_err(|e| failed(&e))?;
+        let mut square = TypedImage::<U8x3>::from_buffer(size, size, record).map_err(|e| failed(&e))?;
+        self.resizer.resize_typed(&source, &mut square, &options).map_err(|e| failed(&e))
     }
 }
 
