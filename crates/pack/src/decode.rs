@@ -25,11 +25,11 @@ use crate::geometry::Region;
 use crate::resize::Filter;
 
 /// Photos of more pixels than this are refused (the largest of ImageNet has about 61 million). A worker's memory is
-/// bounded by it: 3 bytes a pixel besides the file as it is.
+/// bounded by it: 3 bytes a pixel besides the file; a damaged progressive JPEG takes 9 while it is decoded.
 pub const MAX_PIXELS: u64 = 1 << 27;
 
 /// A progressive JPEG of up to so many pixels is decoded as it is, which takes up to 9 bytes a pixel; a larger one is first
-/// written anew as a sequential one, for the same pixels. (One that is damaged takes the 9 bytes at any size.)
+/// written anew as a sequential one, for the same pixels.
 pub const DIRECT_PIXELS: u64 = 1 << 22;
 
 /// Encoded files above this many bytes are refused unread.

@@ -23,6 +23,9 @@ use super::MAX_PIXELS;
 
 const END_OF_IMAGE: [u8; 2] = [0xff, 0xd9];
 
+/// As many scans as the decoder reads. A scan of few bytes may tell of all blocks that there is nothing new.
+const MAX_SCANS: usize = 100;
+
 /// Whether a JPEG that a decoder took for sound ends before its picture, or without an end.
 pub(super) fn is_cut(bytes: &[u8]) -> bool {
     let Some(data) = first_scan(bytes) else { return false };
@@ -148,6 +151,7 @@ impl Tables {
 /// where data end, or make no sense, before a scan's last block, or the file before the end of the image.
 fn walk(bytes: &[u8], keep: Range<usize>) -> Option<(Frame, u64)> {
     let (mut tables, mut frame, mut interval, mut blocks) = (Tables::default(), None, 0, 0);
+    let mut scans = 0;
     let mut at = 2;
     loop {
         let (marker, segment) = next_marker(bytes, at)?;
@@ -168,7 +172,9 @@ fn walk(bytes: &[u8], keep: Range<usize>) -> Option<(Frame, u64)> {
             // Tables that change between scans are of coefficients already kept.
             0xdb if blocks > 0 && !keep.is_empty() => return None,
             0xdd => interval = usize::from(u16::from_be_bytes([*content.first()?, *content.get(1)?])),
+            0xda if scans == MAX_SCANS => return None,
             0xda => {
+                scans += 1;
                 let mut bits = Bits::new(bytes, at);
                 blocks += scan(frame.as_mut()?, content, &tables, interval, &mut bits)?;
                 at = bits.at();

@@ -69,6 +69,18 @@ fn survives_anything() {
     }
 }
 
+/// More scans than a decoder reads are not walked: each costs time for every block.
+#[test]
+fn no_endless_scans() {
+    let whole = fixture("progressive.jpg");
+    let scans: Vec<usize> = (0..whole.len() - 1).filter(|&i| whole[i..i + 2] == [0xff, 0xda]).collect();
+    let first =
+        &whole[scans[0]..whole[scans[0]..].windows(2).position(|w| w == [0xff, 0xc4]).unwrap() + scans[0]];
+    let many = |count: usize| [&whole[..scans[0]], &first.repeat(count), &END_OF_IMAGE].concat();
+    assert!(count(&many(MAX_SCANS)).is_some());
+    assert_eq!(count(&many(MAX_SCANS + 1)), None);
+}
+
 /// A second frame is another picture's; and no frame takes memory for more pixels than the decoder would.
 #[test]
 fn one_frame_of_few_pixels() {
