@@ -49,10 +49,44 @@ fn the_statistics_are_those_of_the_pixels() {
     }
 }
 
+/// The table beside what its numbers were made of: shares, both published sets, what lighting adds by each convention.
 #[test]
-fn the_table_names_krizhevskys_values() {
+fn the_table_holds_what_the_statistics_say() {
+    let json = run("imagenet-pca", args![shards(), "--json"]).ends(0).json();
     let said = run("imagenet-pca", args![shards()]).ends(0);
-    for text in ["Krizhevsky", "121.780", "angle, degrees", "0.1 · √eigenvalue"] {
-        assert!(said.out.contains(text), "{said:?}");
+    let row = |label: &str, nth: usize| {
+        let lines = said.out.lines().filter_map(|line| line.strip_prefix(label));
+        let line = lines.clone().nth(nth).unwrap_or_else(|| panic!("no {label}: {said:?}"));
+        let numbers: Vec<f64> = line.split_whitespace().map(|word| word.parse().expect("a number")).collect();
+        <[f64; 3]>::try_from(numbers).expect("three numbers")
+    };
+    let close = |label: &str, nth: usize, expected: [f64; 3], within: f64| {
+        let told = row(label, nth);
+        assert!((0..3).all(|i| (told[i] - expected[i]).abs() <= within), "{label}: {told:?}, {expected:?}");
+    };
+    let values: [f64; 3] = std::array::from_fn(|i| json["eigenvalues"][i].as_f64().unwrap());
+    let total: f64 = values.iter().sum();
+    close("share of variance, %", 0, values.map(|value| 100.0 * value / total), 0.0051);
+    let published = [("Krizhevsky's", [121.78, 37.09, 19.72]), ("fb.resnet.torch's", [118.92, 34.96, 17.11])];
+    for (nth, (name, deviations)) in published.into_iter().enumerate() {
+        close(&format!("{name} √eigenvalue"), 0, deviations, 0.006);
+        let ratio: [f64; 3] = std::array::from_fn(|i| values[i].sqrt() / deviations[i]);
+        close("  ours / theirs", nth, ratio, 6e-4);
+        assert!(row("  angle, degrees", nth).iter().all(|angle| (0.0..=90.0).contains(angle)));
     }
+    // What lighting adds to a channel: each axis' shift, times its part in the channel.
+    let shift = |amplitude: fn(f64) -> f64| -> [f64; 3] {
+        std::array::from_fn(|channel| {
+            let parts = (0..3).map(|axis| {
+                let part = json["eigenvectors"][axis][channel].as_f64().unwrap();
+                (amplitude(values[axis]) * part).powi(2)
+            });
+            parts.sum::<f64>().sqrt()
+        })
+    };
+    let deviation = shift(|value| 0.1 * value.sqrt());
+    close("0.1 · √eigenvalue", 0, deviation, 6e-4);
+    close("  ÷ 1.1, as pixels in 2012", 0, deviation.map(|shift| shift / 1.1), 6e-4);
+    // Eigenvalues of pixels from 0 to 1, taken for deviations: 255 · λ / 255².
+    close("0.1 · eigenvalue, [0,1]", 0, shift(|value| 0.1 * value / 255.0), 6e-4);
 }

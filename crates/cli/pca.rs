@@ -122,7 +122,9 @@ fn print(s: &Statistics, photos: u64) -> anyhow::Result<()> {
         }
         squares.map(f64::sqrt)
     };
-    row("0.1 · √eigenvalue", rms(Lighting::by_standard_deviation(s.eigenvectors, s.eigenvalues)), 3)?;
+    let deviation = rms(Lighting::by_standard_deviation(s.eigenvectors, s.eigenvalues));
+    row("0.1 · √eigenvalue", deviation, 3)?;
+    row("  ÷ 1.1, as pixels in 2012", deviation.map(|shift| shift / 1.1), 3)?;
     row("0.1 · eigenvalue, [0,1]", rms(Lighting::by_eigenvalue(s.eigenvectors, s.eigenvalues)), 3)
 }
 

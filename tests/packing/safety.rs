@@ -68,8 +68,8 @@ fn thaw(child: Child) -> (i32, String) {
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// `IMAGENET_TEST_KILLS` (default 20) kills at random moments of the run; whatever they leave, the same command goes on,
-/// and every time a set is finished it has the same bytes.
+/// `IMAGENET_TEST_KILLS` (default 20) kills at random moments of the run. What each leaves is gone on from twice: a copy of
+/// it to the end, where it has the same bytes as if nothing had been; and the folder itself up to the next kill.
 #[test]
 fn killed_over_and_over_it_ends_in_the_same_bytes() {
     let wanted: u32 =
@@ -82,14 +82,26 @@ fn killed_over_and_over_it_ends_in_the_same_bytes() {
     fs::remove_dir_all(&out).unwrap();
     let stream = Stream::new(20, 0, 0, Purpose::Sample);
     let (mut killed, mut finished, mut moment) = (0, 0, 0);
+    let copy = fresh("killed-copy");
     while killed < wanted {
         assert!(moment < u64::from(wanted) * 20, "only {killed} of {moment} kills met a running packer");
         let mut child = start("imagenet-pack", &args);
         std::thread::sleep(Duration::from_secs_f64(length * stream.uniform(moment)));
         moment += 1;
-        killed += u32::from(child.try_wait().unwrap().is_none());
+        let met = child.try_wait().unwrap().is_none();
         child.kill().unwrap();
         child.wait().unwrap();
+        if met {
+            killed += 1;
+            // A kill before anything was made leaves nothing to copy.
+            fs::create_dir_all(&copy).unwrap();
+            for (name, bytes) in if out.exists() { contents(&out) } else { Vec::new() } {
+                fs::write(copy.join(name), bytes).unwrap();
+            }
+            run("imagenet-pack", slow(&copy)).ends(0);
+            assert!(contents(&copy) == contents(shards()), "the copy after {killed} kills");
+            fs::remove_dir_all(&copy).unwrap();
+        }
         if out.join("manifest.json").exists() {
             // Killed between manifest and the removal of the lock, it still says complete.
             run("imagenet-pack", &args).ends(0);
@@ -100,7 +112,10 @@ fn killed_over_and_over_it_ends_in_the_same_bytes() {
     }
     run("imagenet-pack", &args).ends(0);
     assert!(contents(&out) == contents(shards()), "after {killed} kills");
-    eprintln!("{killed} kills met a running packer; {} sets were finished, all the same", finished + 1);
+    eprintln!(
+        "{killed} kills met a running packer, {killed} copies were finished, and {} sets on the way: all the same",
+        finished + 1
+    );
 }
 
 #[test]

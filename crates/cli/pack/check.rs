@@ -9,7 +9,7 @@ use crate::messages::{Exit, say};
 use crate::progress::{Progress, size};
 
 /// Compare archives with the published MD5s. Only this finds damage inside a photo that still decodes: JPEG has no
-/// checksum. It cannot say where the damage is, and of ILSVRC2010 and the whole releases no checksums are published.
+/// checksum. It cannot say where the damage is, and of ILSVRC2010 and Fall 2011 no checksums are published.
 /// Exits with 0 only if each archive is sound, under whatever name; with 1 also for those that nothing can be said of.
 #[derive(Parser)]
 pub struct Args {

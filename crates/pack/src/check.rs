@@ -68,15 +68,20 @@ pub fn check(path: &Path, progress: &dyn Fn(u64)) -> Result<Checked, Error> {
         progress(done);
     }
     let md5: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    let alike = named.or_else(|| by_bytes(bytes));
-    let verdict = match (by_md5(&md5), alike) {
+    let verdict = verdict(name, bytes, &md5);
+    Ok(Checked { verdict, bytes, md5: Some(md5) })
+}
+
+/// What a file is by its name, its length and its checksum.
+fn verdict(name: &str, bytes: u64, md5: &str) -> Verdict {
+    let alike = by_name(name).or_else(|| by_bytes(bytes));
+    match (by_md5(md5), alike) {
         (Some(archive), _) => Verdict::Sound(archive),
         (None, Some(archive)) if archive.md5.is_none() => Verdict::Unpublished(archive),
         (None, Some(archive)) => Verdict::Damaged(archive),
         (None, None) if ilsvrc2012::OTHER_TASKS.contains(&name) => Verdict::OtherTask,
         (None, None) => Verdict::Unknown,
-    };
-    Ok(Checked { verdict, bytes, md5: Some(md5) })
+    }
 }
 
 #[cfg(test)]
@@ -110,6 +115,13 @@ mod tests {
         assert_eq!(verdict("kit.tgz", &devkit).0, Verdict::Damaged(&ilsvrc2012::DEVKIT));
         assert_eq!(verdict("kit.tgz", &devkit[1..]).0, Verdict::Unknown);
         assert_eq!(verdict(ilsvrc2012::DEVKIT.name, b"abc").0, Verdict::Damaged(&ilsvrc2012::DEVKIT));
+        // The checksum says what it is, whatever its name.
+        for archive in alexnet_datasets::archive::ALL.iter().filter(|archive| archive.md5.is_some()) {
+            let md5 = archive.md5.unwrap_or_default();
+            for name in [archive.name, "renamed.tar", "ILSVRC2010_images_val.tar"] {
+                assert_eq!(super::verdict(name, 1, md5), Verdict::Sound(archive));
+            }
+        }
         assert!(matches!(verdict("ILSVRC2010_images_val.tar", b"abc").0, Verdict::Unpublished(_)));
         assert_eq!(verdict("ILSVRC2012_img_train_t3.tar", b"abc").0, Verdict::OtherTask);
     }

@@ -25,7 +25,7 @@ use crate::geometry::Region;
 use crate::resize::Filter;
 
 /// Photos of more pixels than this are refused (the largest of ImageNet has about 61 million). A worker's memory is
-/// bounded by it: 3 bytes a pixel besides the file; a damaged progressive JPEG takes 9 while it is decoded.
+/// bounded by it: 3 bytes a pixel besides the file; a faulty progressive JPEG takes up to 9 while it is decoded.
 pub const MAX_PIXELS: u64 = 1 << 27;
 
 /// A progressive JPEG of up to so many pixels is decoded as it is, which takes up to 9 bytes a pixel; a larger one is first
@@ -38,11 +38,11 @@ pub const MAX_ENCODED_BYTES: u64 = 1 << 28;
 /// The name and versions of the decoders, for recipes.
 #[cfg(feature = "turbojpeg")]
 pub const DECODER: &str = "libjpeg-turbo 3.1.0 of what the crop needs, where it is sound and grey, YCbCr or RGB; else \
-    zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; gzip unpacked; alpha dropped; exif ignored";
+    zune-jpeg 0.5.15 strict, then tolerant; png 0.18; gzip unpacked; alpha dropped; exif ignored";
 /// The name and versions of the decoders, for recipes.
 #[cfg(not(feature = "turbojpeg"))]
 pub const DECODER: &str =
-    "zune-jpeg 0.5.15 strict, then tolerant; png of image 0.25; gzip unpacked; alpha dropped; exif ignored";
+    "zune-jpeg 0.5.15 strict, then tolerant; png 0.18; gzip unpacked; alpha dropped; exif ignored";
 
 /// What had to be done to a photo.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -149,7 +149,7 @@ impl Decoder {
         Decoder { jpeg, ..Decoder::default() }
     }
 
-    /// The same decoder, with so many pixels in place of [`DIRECT_PIXELS`]: what comes out is the same.
+    /// The same decoder, with so many pixels in place of [`DIRECT_PIXELS`].
     pub fn direct_up_to(mut self, pixels: u64) -> Self {
         self.jpeg.direct_pixels = pixels;
         self

@@ -99,11 +99,15 @@ impl Estimate {
         Ok(Estimate { state, classes, splits, needed_bytes, free_bytes })
     }
 
-    /// Bytes of memory a run on so many threads takes besides the decoders' own: buffers of records under way, and
-    /// the largest photo's pixels for each thread if it had `pixels` of them.
+    /// Bytes of memory a run on so many threads takes, about: the program, the plan, buffers of records under way, and
+    /// for each thread the decoding of a progressive photo of `pixels`, up to [`crate::decode::DIRECT_PIXELS`].
     pub fn memory_bytes(plan: &Plan, threads: usize, pixels: u64) -> u64 {
+        const PROGRAM: u64 = 6_000_000;
+        const PHOTO: u64 = 90;
+        const PIXEL: u64 = 9;
         let record = u64::from(plan.options().size).pow(2) * 3;
-        slots(threads) as u64 * record + threads as u64 * pixels * 6
+        let photos: u64 = plan.splits().iter().map(|split| split.source().photos().len() as u64).sum();
+        PROGRAM + photos * PHOTO + slots(threads) as u64 * record + threads as u64 * pixels * PIXEL
     }
 }
 

@@ -123,21 +123,35 @@ fn scans(jpeg: &[u8]) -> Vec<std::ops::Range<usize>> {
     scans
 }
 
-/// What large progressive JPEGs are, those of 5 pixels here: written anew as sequential ones. The same pixels and words come
-/// out, of sound files and of files cut or changed anywhere.
+/// What large progressive JPEGs are, those of 5 pixels here: written anew as sequential ones. Sound ones have the same pixels, and
+/// what is cut or changed anywhere is called the same. (A changed byte that decodes makes other pixels, which may be others yet.)
 #[test]
 fn large_progressive_jpegs_are_as_small_ones() {
     let (mut direct, mut anew) = (Decoder::new(), Decoder::new().direct_up_to(5));
     for name in ["", "-restarts", "-444", "-422", "-grey", "-cmyk"] {
         let whole = fixture(&format!("progressive{name}.jpg"));
-        let mut compare = |bytes: &[u8], what: &str| {
-            let told = direct.decode(bytes).map(|p| (p.width, p.height, p.rgb.to_vec(), p.note));
-            let anew = anew.decode(bytes).map(|p| (p.width, p.height, p.rgb.to_vec(), p.note));
-            assert!(told == anew, "{name} {what}: {:?}, {:?}", told.map(|t| t.3), anew.map(|t| t.3));
+        let told = direct.decode(&whole).map(|p| (p.width, p.height, p.rgb.to_vec(), p.note)).unwrap();
+        let as_large = anew.decode(&whole).map(|p| (p.width, p.height, p.rgb.to_vec(), p.note)).unwrap();
+        assert!(
+            told == as_large && !matches!(told.3, Note::Repaired(_)),
+            "{name}: {:?}, {:?}",
+            told.3,
+            as_large.3
+        );
+        let mut compare = |bytes: &[u8], what: &str, at: usize| {
+            let (told, anew) = (direct.decode(bytes).map(|p| p.note), anew.decode(bytes).map(|p| p.note));
+            assert_eq!(told, anew, "{name}, {what} at {at}");
         };
-        compare(&whole, "whole");
-        for cut in (0..whole.len()).step_by(7) {
-            compare(&whole[..cut], &format!("cut at {cut}"));
+        for at in (2..whole.len()).step_by(3) {
+            compare(&whole[..at], "cut", at);
+            for (what, put) in [
+                ("255", &[255][..]),
+                ("zeros", &[0, 0, whole[at]]),
+                ("a bit", &[whole[at] ^ 0x10]),
+                ("nothing", &[]),
+            ] {
+                compare(&[&whole[..at], put, &whole[at + 1..]].concat(), what, at);
+            }
         }
     }
 }

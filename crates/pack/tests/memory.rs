@@ -67,21 +67,26 @@ fn a_planned_photo_takes_few_bytes() {
     assert!((30..=BYTES_A_PHOTO).contains(&bytes), "{bytes} bytes a photo; {few} and {many} at most");
 }
 
-/// A progressive JPEG without subsampling that says of each block no more than that it is as the one before.
+/// A progressive JPEG without subsampling that says of each block no more than that it is as the one before, and flat.
 fn flat_jpeg(side: u16) -> Vec<u8> {
     let [high, low] = side.to_be_bytes();
     let mut bytes = vec![0xff, 0xd8, 0xff, 0xdb, 0, 67, 0];
     bytes.extend([1; 64]);
     bytes.extend([0xff, 0xc2, 0, 17, 8, high, low, high, low, 3, 1, 0x11, 0, 2, 0x11, 0, 3, 0x11, 0]);
-    // One code, of one bit: no difference.
-    bytes.extend([0xff, 0xc4, 0, 20, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    bytes.extend([0xff, 0xda, 0, 12, 3, 1, 0, 2, 0, 3, 0, 0, 0, 0]);
-    let bits = 3 * usize::from(side).div_ceil(8).pow(2);
-    bytes.resize(bytes.len() + bits / 8, 0);
-    bytes.push(0xff >> (bits % 8));
-    // A byte of ones alone would begin a marker.
-    if bytes.ends_with(&[0xff]) {
-        bytes.pop();
+    // One code each, of one bit: no difference, and no further coefficients.
+    for kind in [0, 0x10] {
+        bytes.extend([0xff, 0xc4, 0, 20, kind, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+    }
+    let blocks = usize::from(side).div_ceil(8).pow(2);
+    let mut scan = |header: &[u8], bits: usize| {
+        bytes.extend([0xff, 0xda, 0, header.len() as u8 + 2]);
+        bytes.extend(header);
+        bytes.resize(bytes.len() + bits / 8, 0);
+        bytes.extend((!bits.is_multiple_of(8)).then_some(0xff >> (bits % 8)));
+    };
+    scan(&[3, 1, 0, 2, 0, 3, 0, 0, 0, 0], 3 * blocks);
+    for component in 1..=3 {
+        scan(&[1, component, 0, 1, 63, 0], blocks);
     }
     bytes.extend([0xff, 0xd9]);
     bytes

@@ -243,7 +243,12 @@ fn estimates() {
     assert_eq!((val.photos, val.shards, val.unlabelled), (12, 1, 2));
     assert_eq!(estimate.needed_bytes, train.shard_bytes + val.shard_bytes);
     assert!(estimate.free_bytes.is_some_and(|free| free > 0));
-    assert!(Estimate::memory_bytes(&plan, 2, 1_000_000) > 12_000_000);
+    let memory = |threads| Estimate::memory_bytes(&plan, threads, 1_000_000);
+    assert!(
+        (24_000_000..26_000_000).contains(&memory(2)) && memory(3) - memory(2) >= 9_000_000,
+        "{}",
+        memory(2)
+    );
     let summary = pack(&plan, &world.run("out", 2), &()).unwrap();
     let refused = 3 * (64 * 64 * 3);
     for (split, bound) in summary.manifest.splits.values().zip([train.shard_bytes, val.shard_bytes]) {

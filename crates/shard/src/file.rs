@@ -75,6 +75,14 @@ pub(crate) fn seal(file: &File, partial: &Path, path: &Path) -> Result<(), Error
     sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
+/// Makes a folder and those above it that are not there, durably.
+pub(crate) fn create_folder(dir: &Path) -> Result<(), Error> {
+    let made: Vec<&Path> =
+        dir.ancestors().take_while(|dir| !dir.as_os_str().is_empty() && !dir.exists()).collect();
+    fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
+    made.iter().try_for_each(|dir| dir.parent().map_or(Ok(()), sync_folder))
+}
+
 /// Makes the folder's entries durable; on systems where a folder cannot be opened as a file, does nothing.
 pub(crate) fn sync_folder(dir: &Path) -> Result<(), Error> {
     if cfg!(unix) {

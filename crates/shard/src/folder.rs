@@ -6,7 +6,7 @@
 
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::file::{PARTIAL_SUFFIX, sync_folder};
+use crate::file::{PARTIAL_SUFFIX, create_folder, sync_folder};
 use crate::manifest::{MANIFEST_NAME, REPORT_NAME, named_shard, open_named, write_manifest};
 use crate::set::ShardSet;
 use crate::shard::Access;
@@ -102,7 +102,7 @@ impl Folder {
         if Self::inspect(dir, recipe)? == State::Complete && !lock_path.exists() {
             return Ok(Folder { dir: dir.to_owned(), state: State::Complete, lock: None });
         }
-        fs::create_dir_all(dir).map_err(Error::io(dir, "create"))?;
+        create_folder(dir)?;
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);
         let mut lock = hold(&lock_path, &options, &mut || {})?;

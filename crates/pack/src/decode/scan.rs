@@ -10,6 +10,7 @@
 
 mod bits;
 mod block;
+mod lawful;
 mod sequential;
 
 use std::ops::Range;
@@ -148,7 +149,8 @@ impl Tables {
 }
 
 /// Reads all codes of all scans; the frame, with the coefficients of the rows of units to keep, and blocks read. `None`
-/// where data end, or make no sense, before a scan's last block, or the file before the end of the image.
+/// where data end, or make no sense, before a scan's last block, or the file before the end of the image; and, where
+/// coefficients are kept, if data are left over.
 fn walk(bytes: &[u8], keep: Range<usize>) -> Option<(Frame, u64)> {
     let (mut tables, mut frame, mut interval, mut blocks) = (Tables::default(), None, 0, 0);
     let mut scans = 0;
@@ -217,9 +219,12 @@ fn scan(
     let mut blocks = 0;
     let mut block = Block::new(kind, usize::from(first), usize::from(last), low)?;
     frame.components.iter_mut().for_each(|component| component.before = 0);
-    let mut passed = [0; 64];
+    let (mut passed, strict) = ([0; 64], !frame.kept.is_empty());
     for unit in 0..columns * rows {
         if interval > 0 && unit > 0 && unit % interval == 0 {
+            if strict && !bits.are_spent() {
+                return None;
+            }
             bits.restart()?;
             block.restart();
             frame.components.iter_mut().for_each(|component| component.before = 0);
@@ -243,6 +248,9 @@ fn scan(
                 blocks += 1;
             }
         }
+    }
+    if strict && !bits.are_spent() {
+        return None;
     }
     Some(blocks)
 }

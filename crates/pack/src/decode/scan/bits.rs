@@ -80,6 +80,12 @@ impl<'a> Bits<'a> {
         *self = Bits::new(self.bytes, next);
         Some(())
     }
+
+    /// Whether nothing but padding is left before the next marker.
+    pub(super) fn are_spent(&mut self) -> bool {
+        self.fill();
+        self.count < 8
+    }
 }
 
 /// Codes of so many bits are looked up at once.
@@ -92,6 +98,8 @@ pub(super) struct Table {
     /// By length less one: the first code that is longer, as the top of 16 bits, and the values' place less the code.
     ends: [(u32, i32); 16],
     values: Vec<u8>,
+    /// Whether a code of ones alone is among them, which the standard forbids.
+    pub(super) is_full: bool,
 }
 
 impl Table {
@@ -99,8 +107,12 @@ impl Table {
     pub(super) fn read(content: &[u8]) -> Option<(Self, &[u8])> {
         let (counts, rest) = content.split_first_chunk::<16>()?;
         let (values, rest) = rest.split_at_checked(counts.iter().map(|&n| usize::from(n)).sum())?;
-        let mut table =
-            Table { short: Box::new([(0, 0); 1 << SHORT]), ends: [(0, 0); 16], values: values.to_vec() };
+        let mut table = Table {
+            short: Box::new([(0, 0); 1 << SHORT]),
+            ends: [(0, 0); 16],
+            values: values.to_vec(),
+            is_full: false,
+        };
         let (mut code, mut place) = (0u32, 0u32);
         for (i, &count) in counts.iter().enumerate() {
             let length = i as u32 + 1;
@@ -110,6 +122,7 @@ impl Table {
                 table.short.get_mut(from..from + (1 << (SHORT - length)))?.fill(entry);
             }
             table.ends[i] = ((code + u32::from(count)) << (16 - length), place as i32 - code as i32);
+            table.is_full |= code + u32::from(count) >= 1 << length;
             code = (code + u32::from(count)) << 1;
             place += u32::from(count);
         }

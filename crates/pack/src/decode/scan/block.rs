@@ -93,6 +93,9 @@ impl Block {
                 }
                 _ => {
                     at += zeros as usize;
+                    if at > self.last || size + self.low > 15 {
+                        return None;
+                    }
                     *found.known |= 1u64.checked_shl(at as u32)?;
                     found.values[at] = (signed(bits, size)? << self.low) as i16;
                     at += 1;
@@ -115,6 +118,9 @@ impl Block {
                 self.ended = (1 << zeros) + bits.take(zeros)?;
                 break;
             }
+            if size > 1 {
+                return None;
+            }
             // The new coefficient's sign.
             let positive = bits.take(u32::from(size > 0))? == 1;
             while at <= self.last {
@@ -127,7 +133,10 @@ impl Block {
                 }
                 at += 1;
             }
-            if size > 0 && at <= self.last {
+            if size > 0 {
+                if at > self.last {
+                    return None;
+                }
                 *found.known |= 1 << at;
                 found.values[at] = if positive { one } else { -one };
             }

@@ -2,12 +2,12 @@
 //!
 //! A decoder holds all coefficients of a progressive JPEG beside the pixels, up to 9 bytes a pixel; of a sequential one a
 //! row of blocks. Here the scans are walked several times, and each time the coefficients of some rows are kept and
-//! written with codes of our own. The coefficients, and so the pixels, are the same (but where a file has no scan for some
-//! coefficients: libjpeg-turbo smooths such pictures if it knows them to be progressive).
+//! written with codes of our own. The coefficients, and so the pixels, are the same.
 //!
-//! Only for files that hold all their blocks: what is damaged goes to the decoder as it is.
+//! Only for files without any fault: all else goes to the decoder as it is, which says what is wrong with it.
 
 use super::bits::next_marker;
+use super::lawful::is_lawful;
 use super::{Frame, MAX_PIXELS, content, walk};
 
 /// Coefficients that are kept at a time.
@@ -22,7 +22,7 @@ pub(in super::super) fn sequential(bytes: &[u8], pixels: u64) -> Option<Vec<u8>>
     let frame = frame(bytes)?;
     let side = |at: usize| Some(u64::from(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?])));
     let area = side(1)? * side(3)?;
-    if area <= pixels || area > MAX_PIXELS || frame[0] != 8 {
+    if area <= pixels || area > MAX_PIXELS || frame[0] != 8 || !is_lawful(bytes) {
         return None;
     }
     let (units, row_bytes) = {
@@ -81,13 +81,19 @@ fn head(bytes: &[u8]) -> Option<Vec<u8>> {
         if matches!(marker, 0x01 | 0xd0..=0xd8) {
             continue;
         }
-        at += content(bytes, segment)?.len() + 2;
+        let content = content(bytes, segment)?;
+        at += content.len() + 2;
         match marker {
             0xda => return Some(out),
             0xc4 | 0xdd => {}
             _ => {
                 out.extend([0xff, if marker == 0xc2 { 0xc0 } else { marker }]);
                 out.extend(&bytes[segment..at]);
+                // Data of one component are the same for any factors, and decoders trip over others than 1.
+                if marker == 0xc2 && content[5] == 1 {
+                    let factors = out.len() - 2;
+                    out[factors] = 0x11;
+                }
             }
         }
     }
