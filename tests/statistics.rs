@@ -2,7 +2,7 @@
 
 use alexnet_shard::{Access, ShardSet, Split};
 
-use crate::program::{run, shards};
+use crate::program::{run, scratch, shards};
 
 #[test]
 fn stored_sums_and_a_scan_give_the_same_digits() {
@@ -47,6 +47,30 @@ fn the_statistics_are_those_of_the_pixels() {
             assert!((image - value * axis[row]).abs() < 1e-6 * (1.0 + value));
         }
     }
+}
+
+/// Cloud and axes on the left, eleven lights on the right: a picture of more than one colour in both halves, the same again.
+#[test]
+fn the_picture_is_drawn() {
+    let out = scratch().join("axes.png");
+    let mut drawn = Vec::new();
+    for _ in 0..2 {
+        let _ = std::fs::remove_file(&out);
+        run("imagenet-pca", args![shards(), "--picture", &out, "--photo", "3"]).ends(0);
+        drawn.push(std::fs::read(&out).unwrap());
+    }
+    assert!(drawn[0] == drawn[1]);
+    let picture = image::open(&out).unwrap().into_rgb8();
+    let half = picture.width() / 2;
+    for left in [0, half] {
+        let colours: std::collections::HashSet<[u8; 3]> = picture
+            .enumerate_pixels()
+            .filter(|(x, ..)| (left..left + half).contains(x))
+            .map(|(.., p)| p.0)
+            .collect();
+        assert!(colours.len() > 100, "{} colours", colours.len());
+    }
+    run("imagenet-pca", args![shards(), "--picture", &out, "--photo", "100000"]).refuses("100000");
 }
 
 /// The table beside what its numbers were made of: shares, both published sets, what lighting adds by each convention.

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use alexnet_shard::{Access, ShardSet, Split};
+
 use crate::program::{archives, contents, packing, run, scratch, shards};
 
 #[test]
@@ -26,6 +28,25 @@ fn parts_are_packed_and_merged() {
         let said = run("imagenet-pack", packing(&out, &["--part", bad]));
         assert!(said.code == 2 && said.err.contains("is no part"), "{said:?}");
         assert!(!out.exists());
+    }
+}
+
+/// Classes in a file, in any order: numbered from 0 in the order of their WNIDs, and no photo of another.
+#[test]
+fn some_classes_are_numbered_anew() {
+    let out = scratch().join("classes");
+    let _ = fs::remove_dir_all(&out);
+    let list = scratch().join("classes.txt");
+    fs::write(&list, "n99000007\nn99000002\n").unwrap();
+    run("imagenet-pack", packing(&out, &["--classes", &list.to_string_lossy()])).ends(0);
+    let set = ShardSet::open(&out, Access::Map).unwrap();
+    let wnids: Vec<&str> = set.classes().iter().map(|class| class.wnid.as_str()).collect();
+    assert_eq!(wnids, ["n99000002", "n99000007"]);
+    let train = set.split(Split::Train).unwrap();
+    assert_eq!((train.len(), set.split(Split::Val).unwrap().len()), (24, 8));
+    for i in 0..train.len() {
+        let label = train.label(i).unwrap();
+        assert!(train.name(i).starts_with(wnids[label as usize]), "{} has label {label}", train.name(i));
     }
 }
 
