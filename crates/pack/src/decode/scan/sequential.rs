@@ -16,8 +16,8 @@ const BYTES_A_PIXEL: usize = 2;
 /// The most that the new codes may take beside the old, and a byte a block besides; other pictures are unlike photos.
 const TIMES_LONGER: usize = 3;
 
-/// The picture of a progressive JPEG of more than so many pixels as a sequential JPEG. `None` if it is no such JPEG, lacks
-/// data, or holds values that sequential JPEGs can't.
+/// The picture of a progressive JPEG of more than so many pixels as a sequential JPEG. `None` if it is no such JPEG, has any
+/// fault, or holds values that sequential JPEGs can't.
 pub(in super::super) fn sequential(bytes: &[u8], pixels: u64) -> Option<Vec<u8>> {
     let frame = frame(bytes)?;
     let side = |at: usize| Some(u64::from(u16::from_be_bytes([*frame.get(at)?, *frame.get(at + 1)?])));
@@ -71,18 +71,14 @@ fn rewrite(bytes: &[u8], units: usize, rows: usize) -> Option<Vec<u8>> {
     Some(writer.end())
 }
 
-/// All that stands before the first scan but codes and restarts, the frame's marker being a sequential one's.
+/// All that stands before the first scan of a lawful file but codes and restarts, the frame's marker being a sequential one's.
 fn head(bytes: &[u8]) -> Option<Vec<u8>> {
     let mut out = vec![0xff, 0xd8];
     let mut at = 2;
     loop {
         let (marker, segment) = next_marker(bytes, at)?;
-        at = segment;
-        if matches!(marker, 0x01 | 0xd0..=0xd8) {
-            continue;
-        }
         let content = content(bytes, segment)?;
-        at += content.len() + 2;
+        at = segment + content.len() + 2;
         match marker {
             0xda => return Some(out),
             0xc4 | 0xdd => {}
